@@ -1,0 +1,5 @@
+"""The unary functions a neuron may apply."""
+
+from slir_milp.activations.hinge import ABS, IDENTITY, RELU, Hinge
+
+__all__ = ["ABS", "IDENTITY", "RELU", "Hinge"]

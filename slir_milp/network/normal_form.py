@@ -1,0 +1,118 @@
+"""The normal form: affine maps and unary activations in turn, each neuron with its own activation.
+
+Whatever graph a file holds, the rest of the program sees only this.  Residual connections, concatenations and several
+inputs become it by carrying live values through identity neurons (see :mod:`slir_milp.network.lowering`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.activations import Hinge
+from slir_milp.network.affine import Affine, Vector
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape (a free batch dimension counts as one) and element type (a NumPy name) of an input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """An affine map and the activation of each of its neurons.
+
+    Attributes
+    ----------
+    affine
+        Maps the previous layer's outputs (or the network's inputs) to the pre-activations.
+    functions
+        The distinct activations of this layer.
+    function_index
+        Shape ``(rows,)``: which of them each neuron applies.
+    """
+
+    affine: Affine
+    functions: tuple[Hinge, ...]
+    function_index: NDArray[np.int32]
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.affine.rows
+
+    @cached_property
+    def negative_slope(self) -> Vector:
+        """Slope of each neuron's activation left of zero."""
+        return np.array([f.negative_slope for f in self.functions])[self.function_index]
+
+    @cached_property
+    def positive_slope(self) -> Vector:
+        """Slope of each neuron's activation right of zero."""
+        return np.array([f.positive_slope for f in self.functions])[self.function_index]
+
+    def activate(self, x: Vector) -> Vector:
+        """Apply every neuron's activation, in plain float64."""
+        return np.where(x < 0, self.negative_slope * x, self.positive_slope * x)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network in normal form.
+
+    The inputs are the elements of all input tensors, flattened and joined in order; likewise the outputs.
+
+    Attributes
+    ----------
+    layers
+        Hidden layers, first to last; may be empty.
+    output
+        The last affine map, from the last hidden layer (or the inputs) to the outputs.
+    inputs, outputs
+        What the file calls them.
+    sha256
+        Digest of the file it was read from, ``""`` for a network made in memory.
+    source
+        Path of that file, ``""`` if there is none.
+    """
+
+    layers: tuple[Layer, ...]
+    output: Affine
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    sha256: str = ""
+    source: str = field(default="", compare=False)
+
+    @property
+    def input_size(self) -> int:
+        """Number of inputs over all input tensors."""
+        return sum(spec.size for spec in self.inputs)
+
+    @property
+    def output_size(self) -> int:
+        """Number of outputs over all output tensors."""
+        return self.output.rows
+
+    @cached_property
+    def affines(self) -> tuple[Affine, ...]:
+        """Every affine map, first to last, the output map included."""
+        return (*(layer.affine for layer in self.layers), self.output)
+
+    def __call__(self, x: Vector) -> Vector:
+        """Outputs at ``x`` (shape ``(inputs,)`` or ``(points, inputs)``) in plain float64: not a bound."""
+        z = np.asarray(x, dtype=np.float64)
+        for layer in self.layers:
+            z = layer.activate(layer.affine(z))
+        return self.output(z)
