@@ -1,0 +1,99 @@
+"""A query: the question whether some input and the network's outputs for it meet a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from numbers import Rational
+
+from slir_milp.errors import QueryError
+from slir_milp.query.formula import Formula, Interval, surely_holds, worst_violation
+
+
+@dataclass(frozen=True)
+class Query:
+    """A set of inputs and a condition on the outputs, as one formula.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Number of input variables ``X_i`` and of output variables ``Y_j``.
+    formula
+        What a counterexample must meet, over the variables 0 to ``inputs + outputs`` - 1, inputs first.
+    sha256
+        Digest of the file the query was read from, as stored; ``""`` if there is none.
+    source
+        Path of that file; ``""`` if there is none.
+    """
+
+    inputs: int
+    outputs: int
+    formula: Formula
+    sha256: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
+
+    def check_fits(self, input_size: int, output_size: int) -> None:
+        """Refuse a network of other sizes.
+
+        Raises
+        ------
+        QueryError
+            The network has another number of inputs or outputs than the query declares.
+        """
+        if (self.inputs, self.outputs) != (input_size, output_size):
+            raise QueryError(
+                f"the query declares {self.inputs} inputs and {self.outputs} outputs, but the network has "
+                f"{input_size} and {output_size}; check that the two belong together."
+            )
+
+    def holds(self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]) -> bool:
+        """Whether the formula certainly holds, as written, at an exact input for all outputs within intervals.
+
+        Parameters
+        ----------
+        x
+            One exact number per input; a float stands for its exact value.
+        y
+            Lower and upper end of every output.
+
+        Returns
+        -------
+        bool
+            ``True`` only if it holds for every choice of outputs within the intervals, ``<`` strictly.
+
+        Raises
+        ------
+        QueryError
+            ``x`` or ``y`` has the wrong length or a number that is not finite.
+        """
+        return surely_holds(self.formula, self._values(x, y))
+
+    def violation(
+        self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]
+    ) -> Fraction | float:
+        """How far the formula is from holding: at most zero exactly if it holds with ``<`` taken as ``<=``.
+
+        Parameters and errors are those of :meth:`holds`.  The unit is that of the inequality that decides; the result
+        is exact, and a float only if it is infinite (a formula that is true or false by itself).
+        """
+        return worst_violation(self.formula, self._values(x, y))
+
+    def variable_name(self, variable: int) -> str:
+        """Name of a variable as the text has it."""
+        return f"X_{variable}" if variable < self.inputs else f"Y_{variable - self.inputs}"
+
+    def _values(
+        self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]
+    ) -> list[Interval]:
+        if (len(x), len(y)) != (self.inputs, self.outputs):
+            raise QueryError(
+                f"a point has {len(x)} inputs and {len(y)} outputs, but the query declares "
+                f"{self.inputs} and {self.outputs}."
+            )
+        try:
+            exact = [Fraction(value) for value in x]
+            ends = [(Fraction(lower), Fraction(upper)) for lower, upper in y]
+        except (ValueError, OverflowError):
+            raise QueryError("a point has a number that is not finite.") from None
+        return [(value, value) for value in exact] + ends

@@ -1,0 +1,212 @@
+"""What a run answers, and what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import TypeAlias
+
+from slir_milp.errors import OptionError
+
+
+class Status(str, Enum):
+    """The four answers."""
+
+    SAT = "sat"
+    UNSAT = "unsat"
+    UNKNOWN = "unknown"
+    TIMEOUT = "timeout"
+
+    @property
+    def decided(self) -> bool:
+        """Whether the question has been answered."""
+        return self in (Status.SAT, Status.UNSAT)
+
+
+class Reason(str, Enum):
+    """Why a run ended; the value is the sentence that is shown."""
+
+    WITNESS = "a witness was found and replayed"
+    PROVED = "every region of the input set is closed by a sound bound"
+    EMPTY = "the query's input set is empty"
+    TIME_LIMIT = "the time limit was reached"
+    MEMORY_LIMIT = "the memory limit was reached"
+    INTERRUPTED = "the run was interrupted"
+    MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
+    TOO_SMALL = "regions too small to be split could not be decided: the query holds there up to rounding"
+    NEAR_MISS = "the only points found meet the query in one arithmetic (float32 or exact) but not in the other"
+    SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
+
+
+class Engine(str, Enum):
+    """Which means may close a region."""
+
+    AUTO = "auto"
+    BOUND = "bound"
+    LP = "lp"
+    MILP = "milp"
+
+
+class Splitting(str, Enum):
+    """What branching divides."""
+
+    AUTO = "auto"
+    INPUT = "input"
+    ACTIVATION = "activation"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a query is to be decided.
+
+    Attributes
+    ----------
+    timeout
+        Seconds of wall time for the whole call; ``None`` for no limit.
+    memory_limit
+        Bytes of resident memory; ``None`` for no limit.
+    engine, splitting
+        See :class:`Engine` and :class:`Splitting`.
+    jobs
+        Threads; 0 means one per available core.  With one job a run is reproducible region for region.
+    seed
+        Seed of everything random.
+    """
+
+    timeout: float | None = None
+    memory_limit: int | None = None
+    engine: Engine = Engine.AUTO
+    splitting: Splitting = Splitting.AUTO
+    jobs: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not self.timeout > 0:
+            raise OptionError(f"the timeout must be a positive number of seconds, not {self.timeout}")
+        if self.memory_limit is not None and self.memory_limit <= 0:
+            raise OptionError(f"the memory limit must be positive, not {self.memory_limit}")
+        if self.jobs < 0:
+            raise OptionError(f"the number of jobs must not be negative, not {self.jobs}")
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An input that meets the query, and how it was replayed.
+
+    Attributes
+    ----------
+    x
+        The input, exact; float32 numbers wherever the input set contains any.
+    outputs
+        What ONNX Runtime computes there, in the network's own arithmetic.
+    exact_outputs
+        An enclosure of each output in real arithmetic: a point, unless the network has inexact coefficients.
+    holds_in_runtime, holds_exactly
+        Whether the query holds as written in either arithmetic; a ``sat`` answer has both, or says which.
+    """
+
+    x: tuple[Fraction, ...]
+    outputs: tuple[float, ...]
+    exact_outputs: tuple[tuple[Fraction, Fraction], ...]
+    holds_in_runtime: bool
+    holds_exactly: bool
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts of one run.
+
+    Attributes
+    ----------
+    regions
+        Regions bounded.
+    closed_by
+        How many each stage closed: ``bound``, ``lp``, ``inherited``, ``milp`` (claims only), ``exact``.
+    input_splits, activation_splits
+        Branchings of either kind.
+    max_depth
+        Depth of the deepest region.
+    clauses
+        Conjunctions the query was divided into.
+    falsifier_points
+        Points at which the network was evaluated in search of a witness.
+    linear_programs
+        LPs and MILPs solved.
+    seconds
+        Wall time.
+    """
+
+    regions: int = 0
+    closed_by: dict[str, int] = field(default_factory=dict)
+    input_splits: int = 0
+    activation_splits: int = 0
+    max_depth: int = 0
+    clauses: int = 0
+    falsifier_points: int = 0
+    linear_programs: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class OpenRegion:
+    """A box that is not decided yet."""
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    bound: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a query.
+
+    Attributes
+    ----------
+    status, reason
+        The answer, and why the run ended.
+    detail
+        A further sentence where there is more to say, else ``""``.
+    witness
+        For ``sat``; else ``None``.
+    near_miss
+        A point that met the query in one arithmetic only, if one was seen.
+    closed_fraction
+        Fraction of the work (by volume of the input set, averaged over the clauses) that is closed: 1 for ``unsat``.
+    worst_bound
+        Least bound over all open regions (the query is refuted where it is positive); ``None`` if there is none.
+    output_bounds
+        Sound bounds of every output over the whole input set, as far as they are known; empty if they are not.
+    open_regions
+        The worst few regions that are still open.
+    statistics
+        Counts.
+    """
+
+    status: Status
+    reason: Reason
+    detail: str = ""
+    witness: Witness | None = None
+    near_miss: Witness | None = None
+    closed_fraction: float = 0.0
+    worst_bound: float | None = None
+    output_bounds: tuple[tuple[float, float], ...] = ()
+    open_regions: tuple[OpenRegion, ...] = ()
+    statistics: Statistics = field(default_factory=Statistics)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a run, for display."""
+
+    seconds: float
+    limit: float | None
+    closed_fraction: float
+    open_regions: int
+    worst_bound: float | None
+    regions: int
+    stage: str
+
+
+ProgressCallback: TypeAlias = Callable[[Progress], None]
