@@ -1,0 +1,27 @@
+"""Queries: a set of inputs and a condition on the outputs, exact as written."""
+
+from slir_milp.query.box import Box, GridBox
+from slir_milp.query.clause import Clause, RowMatrix, float32_box, float64_box
+from slir_milp.query.expand import clauses, grouped_clauses
+from slir_milp.query.formula import And, Atom, Formula, Or
+from slir_milp.query.load import load_query
+from slir_milp.query.query import Query
+from slir_milp.query.vnnlib import parse_query
+
+__all__ = [
+    "And",
+    "Atom",
+    "Box",
+    "Clause",
+    "Formula",
+    "GridBox",
+    "Or",
+    "Query",
+    "RowMatrix",
+    "clauses",
+    "float32_box",
+    "float64_box",
+    "grouped_clauses",
+    "load_query",
+    "parse_query",
+]

@@ -46,6 +46,17 @@ def parse_number(text: str) -> Fraction | None:
     return -number if sign == "-" else number
 
 
+def to_fraction(number: Fraction | float) -> Fraction:
+    """Exact value of a fraction, an integer or a floating-point number (NumPy's included).
+
+    Raises
+    ------
+    ValueError, OverflowError
+        The number is not finite.
+    """
+    return Fraction(number) if isinstance(number, (Fraction, int)) else Fraction(float(number))
+
+
 def shorten(text: str) -> str:
     """Text for a message: at most forty characters of it."""
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from numbers import Rational
 
 from slir_milp.errors import QueryError
 from slir_milp.query.formula import Formula, Interval, surely_holds, worst_violation
+from slir_milp.query.numbers import to_fraction
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Query:
                 f"{input_size} and {output_size}; check that the two belong together."
             )
 
-    def holds(self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]) -> bool:
+    def holds(self, x: Sequence[Fraction | float], y: Sequence[tuple[Fraction | float, Fraction | float]]) -> bool:
         """Whether the formula certainly holds, as written, at an exact input for all outputs within intervals.
 
         Parameters
@@ -70,7 +70,7 @@ class Query:
         return surely_holds(self.formula, self._values(x, y))
 
     def violation(
-        self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]
+        self, x: Sequence[Fraction | float], y: Sequence[tuple[Fraction | float, Fraction | float]]
     ) -> Fraction | float:
         """How far the formula is from holding: at most zero exactly if it holds with ``<`` taken as ``<=``.
 
@@ -84,7 +84,7 @@ class Query:
         return f"X_{variable}" if variable < self.inputs else f"Y_{variable - self.inputs}"
 
     def _values(
-        self, x: Sequence[Rational | float], y: Sequence[tuple[Rational | float, Rational | float]]
+        self, x: Sequence[Fraction | float], y: Sequence[tuple[Fraction | float, Fraction | float]]
     ) -> list[Interval]:
         if (len(x), len(y)) != (self.inputs, self.outputs):
             raise QueryError(
@@ -92,8 +92,8 @@ class Query:
                 f"{self.inputs} and {self.outputs}."
             )
         try:
-            exact = [Fraction(value) for value in x]
-            ends = [(Fraction(lower), Fraction(upper)) for lower, upper in y]
+            exact = [to_fraction(value) for value in x]
+            ends = [(to_fraction(lower), to_fraction(upper)) for lower, upper in y]
         except (ValueError, OverflowError):
             raise QueryError("a point has a number that is not finite.") from None
         return [(value, value) for value in exact] + ends

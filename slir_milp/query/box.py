@@ -1,0 +1,173 @@
+"""Boxes of inputs with exact ends, and the floating-point boxes around and inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.errors import QueryError
+from slir_milp.query.formula import Atom
+from slir_milp.query.numbers import round_down, round_up, to_fraction
+
+Vector: TypeAlias = NDArray[np.float64]
+End: TypeAlias = tuple[Fraction, bool]
+"""An end of an interval, and whether it is strict (itself excluded)."""
+
+_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Box:
+    """A product of non-empty bounded intervals, one for every input.
+
+    Attributes
+    ----------
+    lower_ends, upper_ends
+        The two ends of every input's interval, exact.
+    """
+
+    lower_ends: tuple[End, ...]
+    upper_ends: tuple[End, ...]
+
+    @cached_property
+    def lower(self) -> Vector:
+        """Shape ``(inputs,)``: the largest float64 numbers below (or at) the lower ends; read-only."""
+        return _frozen([round_down(value) for value, _ in self.lower_ends])
+
+    @cached_property
+    def upper(self) -> Vector:
+        """Shape ``(inputs,)``: the smallest float64 numbers above (or at) the upper ends; read-only."""
+        return _frozen([round_up(value) for value, _ in self.upper_ends])
+
+    def contains(self, x: Sequence[Fraction | float]) -> bool:
+        """Whether a point lies in the box, exactly; strict ends are excluded.
+
+        Raises
+        ------
+        QueryError
+            ``x`` has the wrong length.
+        """
+        if len(x) != len(self.lower_ends):
+            raise QueryError(f"a point has {len(x)} inputs, but the box has {len(self.lower_ends)}.")
+        for number, (lower, above), (upper, below) in zip(x, self.lower_ends, self.upper_ends, strict=True):
+            value = to_fraction(number)
+            if value < lower or value > upper or (above and value == lower) or (below and value == upper):
+                return False
+        return True
+
+    def inside(self, dtype: type[np.float32] | type[np.float64]) -> GridBox:
+        """Numbers of a floating-point type within the box."""
+        lower = [_first_at_least(value, strict, dtype) for value, strict in self.lower_ends]
+        upper = [-_first_at_least(-value, strict, dtype) for value, strict in self.upper_ends]
+        low, high = np.array(lower, dtype=dtype), np.array(upper, dtype=dtype)
+        return GridBox(low, high, low <= high)
+
+
+@dataclass(frozen=True, eq=False)
+class GridBox:
+    """Least and greatest floating-point number within every input's exact interval.
+
+    Attributes
+    ----------
+    lower, upper
+        Shape ``(inputs,)``, float32 or float64; where ``exists`` is false, ``lower > upper`` and both lie outside.
+    exists
+        Shape ``(inputs,)``: whether any such number lies in the interval.
+    """
+
+    lower: NDArray[np.floating]
+    upper: NDArray[np.floating]
+    exists: NDArray[np.bool_]
+
+
+def is_empty(lower: End, upper: End) -> bool:
+    """Whether no number lies between two ends."""
+    return lower[0] > upper[0] or (lower[0] == upper[0] and (lower[1] or upper[1]))
+
+
+def tighten(box: Box, rows: Sequence[Atom]) -> Box | None:
+    """Shrink a box by what linear inequalities on the inputs imply for each input alone; exact.
+
+    Parameters
+    ----------
+    box
+        The box to start from.
+    rows
+        Inequalities on inputs only.  They are not made superfluous by the new box.
+
+    Returns
+    -------
+    Box or None
+        A box that contains every point of the given one that meets the rows; ``None`` if there is none.
+    """
+    lower, upper = list(box.lower_ends), list(box.upper_ends)
+    changed = bool(rows)
+    for _ in range(_PASSES):
+        if not changed:
+            break
+        changed = False
+        for row in rows:
+            # For each input, the row is hardest to meet where all others are at the end that makes it smallest.
+            ends = [lower[i] if a > 0 else upper[i] for i, a in row.terms]
+            least = row.constant + sum(a * end for (_, a), (end, _) in zip(row.terms, ends, strict=True))
+            stricts = sum(strict for _, strict in ends) + row.strict
+            if least > 0 or (least == 0 and stricts):
+                return None
+            for (i, a), (end, strict) in zip(row.terms, ends, strict=True):
+                bound = (end - least / a, stricts > strict)
+                if a > 0 and is_tighter_upper(bound, upper[i]):
+                    upper[i] = bound
+                elif a < 0 and is_tighter_lower(bound, lower[i]):
+                    lower[i] = bound
+                else:
+                    continue
+                changed = True
+                if is_empty(lower[i], upper[i]):
+                    return None
+    return Box(tuple(lower), tuple(upper)) if (tuple(lower), tuple(upper)) != (box.lower_ends, box.upper_ends) else box
+
+
+def is_tighter_upper(new: End, old: End) -> bool:
+    """Whether a new upper end excludes something that the old one does not."""
+    return new[0] < old[0] or (new[0] == old[0] and new[1] and not old[1])
+
+
+def is_tighter_lower(new: End, old: End) -> bool:
+    """Whether a new lower end excludes something that the old one does not."""
+    return new[0] > old[0] or (new[0] == old[0] and new[1] and not old[1])
+
+
+def _first_at_least(
+    value: Fraction, strict: bool, dtype: type[np.float32] | type[np.float64]
+) -> np.float32 | np.float64:
+    """Smallest number of a type that is at least a value (greater than it, if strict); may be infinite."""
+    with np.errstate(over="ignore"):
+        number = dtype(round_up(value))  # rounds to nearest: may lie on the wrong side of the value
+    below, above = dtype(-np.inf), dtype(np.inf)
+    while not (np.isinf(number) or to_fraction(float(number)) >= value):
+        number = np.nextafter(number, above)
+    while np.isinf(number) and number < 0:
+        number = np.nextafter(number, above)
+    if strict and np.isfinite(number) and to_fraction(float(number)) == value:
+        number = np.nextafter(number, above)
+    before = np.nextafter(number, below)
+    while np.isfinite(before) and _admits(float(before), value, strict):
+        number, before = before, np.nextafter(before, below)
+    return number
+
+
+def _admits(number: float, value: Fraction, strict: bool) -> bool:
+    exact = to_fraction(number)
+    return exact > value or (exact == value and not strict)
+
+
+def _frozen(values: list[float]) -> Vector:
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,226 @@
+"""The disjunctive normal form of a query, as a stream of clauses that is never held as a whole."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from slir_milp.errors import QueryError, SlirWarning
+from slir_milp.query.box import Box, End, is_empty, is_tighter_lower, is_tighter_upper, tighten
+from slir_milp.query.clause import Clause
+from slir_milp.query.formula import And, Atom, Formula, Or, conjuncts
+from slir_milp.query.query import Query
+
+LARGEST_GROUP = 4096
+
+
+def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Iterator[Clause]:
+    """Ways to meet a query, one after another: an input meets it exactly if it meets one of them.
+
+    Alternatives are expanded depth first, those that bound inputs before all others, so that clauses with the same
+    box follow each other.  A branch is dropped as soon as its box is empty or an inequality between constants fails.
+
+    Parameters
+    ----------
+    query
+        The query.
+    refute
+        Called with a partial conjunction (all of a clause that is known so far) before its alternatives are expanded;
+        if it returns ``True``, claiming that nothing meets the conjunction, they are skipped.
+
+    Yields
+    ------
+    Clause
+        With a non-empty box.
+
+    Raises
+    ------
+    QueryError
+        A clause leaves an input unbounded, which :func:`slir_milp.query.parse_query` refuses beforehand.
+
+    Warns
+    -----
+    SlirWarning
+        There is no clause: no input meets the query, whatever the network.
+    """
+    expansion = _Expansion(query)
+    start = expansion.extend(_Partial(_Bounds([None] * query.inputs, [None] * query.inputs), (), ()), query.formula)
+    # Each entry is a conjunction and its remaining ways through its first alternative.
+    stack = [(start, expansion.branches(start))] if start else []
+    empty, pruned = True, False
+    if start and not start.pending:
+        stack = [(start, iter((And(()),)))]
+    elif start and refute and expansion.is_refuted(start, refute):
+        return
+    while stack:
+        partial, branches = stack[-1]
+        part = next(branches, None)
+        if part is None:
+            stack.pop()
+            continue
+        rest = _Partial(partial.bounds, partial.rows, partial.pending[1:])
+        child = expansion.extend(rest, part)
+        if child is None:
+            continue
+        if child.pending:
+            if refute and expansion.is_refuted(child, refute):
+                pruned = True
+            else:
+                stack.append((child, expansion.branches(child)))
+            continue
+        clause = expansion.clause(child)
+        if clause is not None:
+            empty = False
+            yield clause
+    if empty and not pruned:
+        warnings.warn(
+            SlirWarning("the query is empty by itself: its constraints on the inputs exclude each other."), stacklevel=2
+        )
+
+
+def grouped_clauses(
+    query: Query, refute: Callable[[Clause], bool] | None = None
+) -> Iterator[tuple[Box, tuple[Clause, ...]]]:
+    """Clauses as :func:`clauses` gives them, those with the same box that follow each other taken together.
+
+    A group has at most 4096 clauses; more of the same box make a further group.
+    """
+    group: list[Clause] = []
+    for clause in clauses(query, refute):
+        if group and (clause.box is not group[0].box or len(group) == LARGEST_GROUP):
+            yield group[0].box, tuple(group)
+            group = []
+        group.append(clause)
+    if group:
+        yield group[0].box, tuple(group)
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """Ends known so far; shared by conjunctions, so it is copied before it is changed."""
+
+    lower: list[End | None]
+    upper: list[End | None]
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """A conjunction under construction: bounds, rows, and alternatives of which one must still be chosen each."""
+
+    bounds: _Bounds
+    rows: tuple[Atom, ...]
+    pending: tuple[Or, ...]
+
+
+class _Expansion:
+    """One expansion of a query."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.bounding: dict[int, bool] = {}  # id of an alternative -> whether it bounds inputs
+        self.last: Box | None = None
+
+    def extend(self, partial: _Partial, formula: Formula) -> _Partial | None:
+        """Add a formula to a conjunction; ``None`` if they contradict each other."""
+        bounds, copied = partial.bounds, False
+        rows: list[Atom] = []
+        bounding: list[Or] = []
+        others: list[Or] = []
+        todo = [iter(conjuncts(formula))]
+        while todo:
+            part = next(todo[-1], None)
+            if part is None:
+                todo.pop()
+            elif isinstance(part, And):
+                todo.append(iter(part.parts))
+            elif isinstance(part, Or):
+                (bounding if self.bounds_inputs(part) else others).append(part)
+            elif not part.terms:
+                if part.constant > 0 or (part.constant == 0 and part.strict):
+                    return None
+            elif len(part.terms) == 1 and part.terms[0][0] < self.query.inputs:
+                if not copied:
+                    bounds, copied = _Bounds(bounds.lower.copy(), bounds.upper.copy()), True
+                if not _bound(bounds, part):
+                    return None
+            else:
+                rows.append(part)
+        if not (rows or bounding or others):
+            return _Partial(bounds, partial.rows, partial.pending)
+        pending = partial.pending
+        if bounding or others:
+            old = [p for p in pending if self.bounds_inputs(p)]
+            pending = (*bounding, *old, *others, *pending[len(old) :])
+        return _Partial(bounds, (*partial.rows, *rows), pending)
+
+    def bounds_inputs(self, alternative: Or) -> bool:
+        """Whether some part of an alternative is, or has within it, a bound on a single input."""
+        known = self.bounding.get(id(alternative))
+        if known is None:
+            known = self.bounding[id(alternative)] = any(map(self._has_bound, alternative.parts))
+        return known
+
+    def _has_bound(self, formula: Formula) -> bool:
+        if isinstance(formula, Atom):
+            return len(formula.terms) == 1 and formula.terms[0][0] < self.query.inputs
+        return any(map(self._has_bound, formula.parts))
+
+    def branches(self, partial: _Partial) -> Iterator[Formula]:
+        """Ways through the first alternative of a conjunction."""
+        return iter(partial.pending[0].parts) if partial.pending else iter(())
+
+    def is_refuted(self, partial: _Partial, refute: Callable[[Clause], bool]) -> bool:
+        """Ask about a partial conjunction, if its inputs are bounded already."""
+        if None in partial.bounds.lower or None in partial.bounds.upper:
+            return False
+        clause = self.clause(partial)
+        return clause is None or refute(clause)
+
+    def clause(self, partial: _Partial) -> Clause | None:
+        """Clause of a finished conjunction; ``None`` if its rows on inputs alone exclude each other."""
+        n = self.query.inputs
+        rows = [row for row in partial.rows if row.terms[-1][0] < n]
+        box: Box | None = self._box(partial.bounds)
+        if rows and box is not None:
+            box = tighten(box, rows)
+        if box is None:
+            return None
+        if self.last is not None and box is not self.last and box == self.last:
+            box = self.last
+        self.last = box
+        return Clause(box, partial.rows, self.query.outputs)
+
+    def _box(self, bounds: _Bounds) -> Box:
+        if bounds.box is None:
+            lower, upper = _complete(bounds.lower, "lower"), _complete(bounds.upper, "upper")
+            bounds.box = Box(lower, upper)
+        return bounds.box
+
+
+def _bound(bounds: _Bounds, atom: Atom) -> bool:
+    """Intersect with a bound on one input; ``False`` if nothing is left."""
+    (i, coefficient), constant = atom.terms[0], atom.constant
+    old_lower, old_upper = bounds.lower[i], bounds.upper[i]
+    if coefficient > 0:
+        end = (-constant if coefficient == 1 else -constant / coefficient, atom.strict)
+        if old_upper is not None and not is_tighter_upper(end, old_upper):
+            return True
+        bounds.upper[i] = end
+        return old_lower is None or not is_empty(old_lower, end)
+    end = (constant if coefficient == -1 else -constant / coefficient, atom.strict)
+    if old_lower is not None and not is_tighter_lower(end, old_lower):
+        return True
+    bounds.lower[i] = end
+    return old_upper is None or not is_empty(end, old_upper)
+
+
+def _complete(ends: list[End | None], side: str) -> tuple[End, ...]:
+    found: list[End] = []
+    for i, end in enumerate(ends):
+        if end is None:
+            raise QueryError(f"X_{i} has no {side} bound in some alternative; assert one.")
+        found.append(end)
+    return tuple(found)

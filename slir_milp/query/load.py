@@ -1,0 +1,57 @@
+"""Queries from files."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+from slir_milp.errors import QueryError
+from slir_milp.query.query import Query
+from slir_milp.query.vnnlib import parse_query
+
+_GZIP_START = b"\x1f\x8b"
+
+
+def load_query(path: str | PathLike[str]) -> Query:
+    """Read a query from a VNN-LIB 1.0 file, plain or compressed by gzip.
+
+    Parameters
+    ----------
+    path
+        The file; whether it is compressed is told from its first bytes.
+
+    Returns
+    -------
+    Query
+        With ``source`` the path, and ``sha256`` the digest of the file as stored.
+
+    Raises
+    ------
+    QueryError
+        The file cannot be read, or is no such query; see :func:`slir_milp.query.parse_query`.
+    """
+    from hashlib import sha256  # noqa: PLC0415 (loads OpenSSL)
+
+    source = fspath(path)
+    try:
+        with open(source, "rb") as file:
+            stored = file.read()
+    except OSError as error:
+        raise QueryError(f"the query {source} cannot be read: {error.strerror or error}.") from error
+    content = _decompress(stored, source) if stored.startswith(_GZIP_START) else stored
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise QueryError(
+            f"the query {source} is no text in UTF-8 (byte {error.start}); is it a VNN-LIB file?"
+        ) from None
+    return parse_query(text, source=source, sha256=sha256(stored).hexdigest())
+
+
+def _decompress(stored: bytes, source: str) -> bytes:
+    import gzip  # noqa: PLC0415 (rarely needed)
+    import zlib  # noqa: PLC0415
+
+    try:
+        return gzip.decompress(stored)
+    except (OSError, EOFError, zlib.error) as error:
+        raise QueryError(f"the query {source} is a damaged gzip file: {error}.") from error
