@@ -12,7 +12,7 @@ COMPILE_ARGUMENTS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-std=c11"]
 
 
 def packages() -> list[str]:
-    """Every package, under the name it is imported by."""
+    """List every package under the name it is imported by."""
     return [
         name
         for parent, folder in FOLDERS.items()
@@ -21,7 +21,7 @@ def packages() -> list[str]:
 
 
 def extensions() -> list[Extension]:
-    """The compiled kernel: one Cython module and the C files beside it."""
+    """Describe the compiled kernel: one Cython module and the C files beside it."""
     binding = KERNEL / f"{BINDING}.pyx"
     if not binding.exists():
         return []
