@@ -1,0 +1,113 @@
+"""From a graph of operators to the normal form.
+
+The graph is walked in order.  What depends on constants alone is computed by ONNX Runtime; every other tensor becomes
+affine maps over inputs and neuron outputs (:class:`slir_milp.network.operators.Tensor`), by the operator's entry in
+:data:`slir_milp.network.operators.OPERATORS`.  At the end the neurons are arranged into layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.errors import NetworkError, UnsupportedOperatorError
+from slir_milp.network import compose
+from slir_milp.network.folding import NodeRunner, infer_outputs
+from slir_milp.network.graph import OnnxGraph, first_line, refuse_subgraphs, stored_tensor
+from slir_milp.network.neurons import Neurons
+from slir_milp.network.normal_form import Network, TensorSpec
+from slir_milp.network.operators import OPERATORS, Call, Tensor
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
+
+    from slir_milp.network.operators.call import Value
+
+
+def lower(graph: OnnxGraph) -> Network:
+    """Normal form of a graph.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        For an operator, or a use of one, that has no lowering.
+    NetworkError
+        If the graph contradicts itself or is too large.
+    """
+    neurons = Neurons(sum(spec.size for spec in graph.inputs))
+    values: dict[str, Value] = dict(graph.constants)
+    start = 0
+    for spec in graph.inputs:
+        columns = np.arange(start, start + spec.size)
+        values[spec.name] = Tensor(spec.shape, spec.dtype, compose.picking(columns, neurons.inputs))
+        start += spec.size
+    for node in graph.in_order():
+        try:
+            values.update(_results(node, values, graph.opset, neurons))
+        except NetworkError as error:
+            if error.node:
+                raise
+            raise type(error)(str(error), node=_name(node)) from error.__cause__
+        except Exception as error:  # a damaged file can make NumPy or ONNX raise anything: name the node, not the line
+            raise NetworkError(
+                f"operator {node.op_type} cannot be read; the file may be damaged ({first_line(error)})",
+                node=_name(node),
+            ) from error
+    outputs = [_output(name, values, neurons) for name in graph.outputs]
+    layers, last = neurons.arrange(compose.stack([tensor.affine for tensor in outputs]))
+    specs = tuple(TensorSpec(name, t.shape, t.dtype) for name, t in zip(graph.outputs, outputs, strict=True))
+    return Network(layers, last, graph.inputs, specs)
+
+
+def _output(name: str, values: dict[str, Value], neurons: Neurons) -> Tensor:
+    value = values.get(name)
+    if value is None:
+        raise NetworkError(f"no operator gives the output '{name}'")
+    if isinstance(value, Tensor):
+        return value
+    if value.dtype.name not in ("float32", "float64") or not np.isfinite(value).all():
+        raise NetworkError(f"the output '{name}' is a constant that is no finite floating point number")
+    return Tensor(value.shape, value.dtype.name, compose.constant(value.astype(float).ravel(), neurons.columns))
+
+
+def _results(node: NodeProto, values: dict[str, Value], opset: int, neurons: Neurons) -> dict[str, Value]:
+    """Value of each output of a node."""
+    from onnx import helper
+
+    refuse_subgraphs(node)
+    missing = next((name for name in node.input if name and name not in values), None)
+    if missing is not None:
+        raise NetworkError(f"nothing gives its input '{missing}'")
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if node.op_type == "Constant" and "value" in attributes:
+        return {node.output[0]: stored_tensor(attributes["value"])}
+    given = {name: values[name] for name in node.input if name}
+    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+    constants = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
+    if tensors and node.op_type == "Shape":
+        return {node.output[0]: _shape(attributes, next(iter(tensors.values())))}
+    if tensors and node.op_type not in OPERATORS:
+        raise UnsupportedOperatorError(f"operator {node.op_type} is not supported")
+    described = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    results = infer_outputs(node, described, constants, opset)
+    if not tensors:
+        wanted = {name: result for name, result in zip(node.output, results, strict=True) if name}
+        return dict(zip(wanted, NodeRunner(node, constants, {}, wanted, opset)({}), strict=True))
+    decoded = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
+    operands = tuple(values[name] if name else None for name in node.input)
+    lowered = OPERATORS[node.op_type](Call(node, operands, decoded, tuple(results), opset, neurons))
+    for tensor, name in zip(lowered, node.output, strict=False):
+        if tensor.affine.rows != int(np.prod(tensor.shape)):
+            raise NetworkError(f"operator {node.op_type} gives '{name}' a shape that does not fit its inputs")
+    return {name: tensor for name, tensor in zip(node.output, lowered, strict=False) if name}
+
+
+def _shape(attributes: dict[str, Any], tensor: Tensor) -> NDArray[np.int64]:
+    stop = attributes.get("end")
+    return np.array(tensor.shape[attributes.get("start", 0) : stop], dtype=np.int64)
+
+
+def _name(node: NodeProto) -> str:
+    return node.name or next((name for name in node.output if name), node.op_type)

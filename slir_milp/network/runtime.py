@@ -1,0 +1,116 @@
+"""The original file, run in its own element type: the arbiter of what a network means to those who deploy it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.errors import NetworkError
+from slir_milp.network.files import is_nnet, read_content
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+FloatArray = NDArray[Any]
+
+
+def open_session(model: bytes | str) -> InferenceSession:
+    """Single-threaded ONNX Runtime session (CPU) that prints nothing."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class Runtime:
+    """A network file that can be run.
+
+    ONNX files run on ONNX Runtime; ``.nnet`` files are evaluated by NumPy in float32, which is what their weights mean
+    here (see :mod:`slir_milp.network.nnet`).  Several inputs are read from, and several outputs joined to, one flat
+    vector, in the file's order.  A free batch dimension counts as one.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    NetworkError
+        If the file cannot be read or run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        content = read_content(path)
+        if is_nnet(path):
+            from slir_milp.network.nnet import NnetRunner
+
+            self._runner: NnetRunner | _OnnxRunner = NnetRunner(content)
+        else:
+            self._runner = _OnnxRunner(content, os.fspath(path))
+
+    @property
+    def input_size(self) -> int:
+        """Number of elements of all inputs together."""
+        return self._runner.input_size
+
+    def outputs(self, point: FloatArray) -> FloatArray:
+        """Outputs, shape ``(outputs,)``, at one point of shape ``(inputs,)``, which is rounded to the file's type.
+
+        Raises
+        ------
+        NetworkError
+            If the point has the wrong size or the runtime fails.
+        """
+        point = np.asarray(point)
+        if point.shape != (self.input_size,):
+            raise NetworkError(f"the network takes {self.input_size} numbers, but was given shape {point.shape}")
+        return self._runner.run(point)
+
+    def outputs_batch(self, points: FloatArray) -> FloatArray:
+        """Outputs, shape ``(points, outputs)``, at points of shape ``(points, inputs)``, one after another."""
+        return np.stack([self.outputs(point) for point in points])
+
+
+class _OnnxRunner:
+    def __init__(self, content: bytes, path: str) -> None:
+        from slir_milp.network.graph import first_line
+
+        try:
+            try:
+                self._session = open_session(content)
+            except Exception:
+                if path.endswith(".gz"):
+                    raise
+                self._session = open_session(path)  # finds weights that lie in files next to it
+        except Exception as error:
+            raise NetworkError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from None
+        self._path = path
+        self._inputs = []
+        for value in self._session.get_inputs():
+            shape = tuple(extent if isinstance(extent, int) and extent > 0 else 1 for extent in value.shape)
+            dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}.get(value.type)
+            if dtype is None:
+                raise NetworkError(f"input '{value.name}' of {path} has element type {value.type}, not supported")
+            self._inputs.append((value.name, shape, dtype, int(np.prod(shape, dtype=np.int64))))
+        self.input_size = sum(size for *_, size in self._inputs)
+
+    def run(self, point: FloatArray) -> FloatArray:
+        from slir_milp.network.graph import first_line
+
+        feed, start = {}, 0
+        for name, shape, dtype, size in self._inputs:
+            feed[name] = point[start : start + size].astype(dtype).reshape(shape)
+            start += size
+        try:
+            results = self._session.run(None, feed)
+        except Exception as error:
+            raise NetworkError(f"ONNX Runtime cannot run {self._path}: {first_line(error)}") from None
+        return np.concatenate([np.asarray(result).ravel() for result in results])
