@@ -7,6 +7,8 @@ from slir_milp.query.formula import And, Atom, Formula, Or
 from slir_milp.query.load import load_query
 from slir_milp.query.query import Query
 from slir_milp.query.vnnlib import parse_query
+from slir_milp.query.witness import format_witness, parse_witness
+from slir_milp.query.write import write_query
 
 __all__ = [
     "And",
@@ -21,7 +23,10 @@ __all__ = [
     "clauses",
     "float32_box",
     "float64_box",
+    "format_witness",
     "grouped_clauses",
     "load_query",
     "parse_query",
+    "parse_witness",
+    "write_query",
 ]

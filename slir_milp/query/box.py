@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from slir_milp.query.formula import Atom
 from slir_milp.query.numbers import round_down, round_up, to_fraction
 
 Vector: TypeAlias = NDArray[np.float64]
+Grid: TypeAlias = NDArray[np.floating[Any]]
 End: TypeAlias = tuple[Fraction, bool]
 """An end of an interval, and whether it is strict (itself excluded)."""
 
@@ -61,11 +63,11 @@ class Box:
                 return False
         return True
 
-    def inside(self, dtype: type[np.float32] | type[np.float64]) -> GridBox:
+    def inside(self, dtype: type[np.floating[Any]]) -> GridBox:
         """Numbers of a floating-point type within the box."""
         lower = [_first_at_least(value, strict, dtype) for value, strict in self.lower_ends]
         upper = [-_first_at_least(-value, strict, dtype) for value, strict in self.upper_ends]
-        low, high = np.array(lower, dtype=dtype), np.array(upper, dtype=dtype)
+        low, high = np.array(lower, dtype=dtype) + 0, np.array(upper, dtype=dtype) + 0  # (0 makes -0 positive)
         return GridBox(low, high, low <= high)
 
 
@@ -81,8 +83,8 @@ class GridBox:
         Shape ``(inputs,)``: whether any such number lies in the interval.
     """
 
-    lower: NDArray[np.floating]
-    upper: NDArray[np.floating]
+    lower: Grid
+    upper: Grid
     exists: NDArray[np.bool_]
 
 
@@ -130,7 +132,8 @@ def tighten(box: Box, rows: Sequence[Atom]) -> Box | None:
                 changed = True
                 if is_empty(lower[i], upper[i]):
                     return None
-    return Box(tuple(lower), tuple(upper)) if (tuple(lower), tuple(upper)) != (box.lower_ends, box.upper_ends) else box
+    tightened = Box(tuple(lower), tuple(upper))
+    return box if tightened == box else tightened
 
 
 def is_tighter_upper(new: End, old: End) -> bool:
@@ -143,27 +146,21 @@ def is_tighter_lower(new: End, old: End) -> bool:
     return new[0] > old[0] or (new[0] == old[0] and new[1] and not old[1])
 
 
-def _first_at_least(
-    value: Fraction, strict: bool, dtype: type[np.float32] | type[np.float64]
-) -> np.float32 | np.float64:
+def _first_at_least(value: Fraction, strict: bool, dtype: type[np.floating[Any]]) -> np.floating[Any]:
     """Smallest number of a type that is at least a value (greater than it, if strict); may be infinite."""
     with np.errstate(over="ignore"):
-        number = dtype(round_up(value))  # rounds to nearest: may lie on the wrong side of the value
-    below, above = dtype(-np.inf), dtype(np.inf)
-    while not (np.isinf(number) or to_fraction(float(number)) >= value):
-        number = np.nextafter(number, above)
-    while np.isinf(number) and number < 0:
-        number = np.nextafter(number, above)
-    if strict and np.isfinite(number) and to_fraction(float(number)) == value:
-        number = np.nextafter(number, above)
-    before = np.nextafter(number, below)
-    while np.isfinite(before) and _admits(float(before), value, strict):
-        number, before = before, np.nextafter(before, below)
+        number = dtype(round_up(value))  # to nearest: at most one step off, on either side
+    while not _admits(float(number), value, strict):
+        number = np.nextafter(number, dtype(np.inf))
+    while _admits(float(before := np.nextafter(number, dtype(-np.inf))), value, strict):
+        number = before
     return number
 
 
 def _admits(number: float, value: Fraction, strict: bool) -> bool:
-    exact = to_fraction(number)
+    if math.isinf(number):
+        return number > 0
+    exact = Fraction(number)
     return exact > value or (exact == value and not strict)
 
 

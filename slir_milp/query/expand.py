@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from slir_milp.errors import QueryError, SlirWarning
 from slir_milp.query.box import Box, End, is_empty, is_tighter_lower, is_tighter_upper, tighten
@@ -46,14 +45,10 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
         There is no clause: no input meets the query, whatever the network.
     """
     expansion = _Expansion(query)
-    start = expansion.extend(_Partial(_Bounds([None] * query.inputs, [None] * query.inputs), (), ()), query.formula)
+    root = _Partial(_Bounds([None] * query.inputs, [None] * query.inputs), (), ())
     # Each entry is a conjunction and its remaining ways through its first alternative.
-    stack = [(start, expansion.branches(start))] if start else []
+    stack: list[tuple[_Partial, Iterator[Formula]]] = [(root, iter((query.formula,)))]
     empty, pruned = True, False
-    if start and not start.pending:
-        stack = [(start, iter((And(()),)))]
-    elif start and refute and expansion.is_refuted(start, refute):
-        return
     while stack:
         partial, branches = stack[-1]
         part = next(branches, None)
@@ -68,7 +63,7 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
             if refute and expansion.is_refuted(child, refute):
                 pruned = True
             else:
-                stack.append((child, expansion.branches(child)))
+                stack.append((child, iter(child.pending[0].parts)))
             continue
         clause = expansion.clause(child)
         if clause is not None:
@@ -167,10 +162,6 @@ class _Expansion:
         if isinstance(formula, Atom):
             return len(formula.terms) == 1 and formula.terms[0][0] < self.query.inputs
         return any(map(self._has_bound, formula.parts))
-
-    def branches(self, partial: _Partial) -> Iterator[Formula]:
-        """Ways through the first alternative of a conjunction."""
-        return iter(partial.pending[0].parts) if partial.pending else iter(())
 
     def is_refuted(self, partial: _Partial, refute: Callable[[Clause], bool]) -> bool:
         """Ask about a partial conjunction, if its inputs are bounded already."""

@@ -13,6 +13,9 @@ from typing import TypeAlias
 
 from slir_milp.errors import Position
 
+Terms: TypeAlias = tuple[tuple[int, Fraction], ...]
+"""Pairs of variable and coefficient."""
+
 
 @dataclass(frozen=True, slots=True)
 class Atom:
@@ -31,7 +34,7 @@ class Atom:
         Where the inequality stands in the query's text; no part of its meaning.
     """
 
-    terms: tuple[tuple[int, Fraction], ...]
+    terms: Terms
     constant: Fraction
     strict: bool = False
     position: Position | None = field(default=None, compare=False, repr=False)
@@ -116,12 +119,12 @@ def missing_bounds(formula: Formula, sides: frozenset[tuple[int, bool]]) -> froz
     if isinstance(formula, Atom):
         if len(formula.terms) == 1:
             variable, coefficient = formula.terms[0]
-            return sides - {(variable, coefficient > 0)}
+            return sides - {(variable, coefficient.numerator > 0)}
         false = not formula.terms and (formula.constant > 0 or (formula.constant == 0 and formula.strict))
         return frozenset() if false else sides
     if isinstance(formula, And):
         single = {
-            (part.terms[0][0], part.terms[0][1] > 0)
+            (part.terms[0][0], part.terms[0][1].numerator > 0)
             for part in formula.parts
             if isinstance(part, Atom) and len(part.terms) == 1
         }

@@ -7,7 +7,7 @@ from fractions import Fraction
 from slir_milp.errors import QueryError
 
 ARITHMETIC = frozenset({"+", "-", "*", "/"})
-_LONGEST = 40_000
+_LONGEST = 20_000
 """Bits of the longest number computed with, so that a short text cannot ask for endless arithmetic."""
 
 

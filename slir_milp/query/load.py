@@ -29,7 +29,7 @@ def load_query(path: str | PathLike[str]) -> Query:
     QueryError
         The file cannot be read, or is no such query; see :func:`slir_milp.query.parse_query`.
     """
-    from hashlib import sha256  # noqa: PLC0415 (loads OpenSSL)
+    from hashlib import sha256
 
     source = fspath(path)
     try:
@@ -48,8 +48,8 @@ def load_query(path: str | PathLike[str]) -> Query:
 
 
 def _decompress(stored: bytes, source: str) -> bytes:
-    import gzip  # noqa: PLC0415 (rarely needed)
-    import zlib  # noqa: PLC0415
+    import gzip
+    import zlib
 
     try:
         return gzip.decompress(stored)

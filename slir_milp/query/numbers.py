@@ -9,12 +9,16 @@ from fractions import Fraction
 from slir_milp.errors import QueryError
 
 LARGEST = Fraction(10**150)
-"""No number of a query may be larger, nor a coefficient smaller than its inverse: so no row overflows float64."""
+"""No constant or coefficient of an inequality may be larger, nor a coefficient smaller than its inverse.
+
+So every row can be scaled into the range of float64.
+"""
 
 _NUMBER = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d{1,9}))?", re.ASCII)
-_LONGEST_TEXT = 2000
-_LARGEST_EXPONENT = 2000
+_LONGEST_TEXT = 4200
+_LARGEST_EXPONENT = 1200
 _ROUNDED_DIGITS = 60
+_MOST_ZEROS = 20
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -23,7 +27,7 @@ def parse_number(text: str) -> Fraction | None:
     Raises
     ------
     QueryError
-        The number is too long, or its exponent or magnitude too large, to be computed with.
+        The number is too long, or its exponent too large, to be computed with.
     """
     match = _NUMBER.fullmatch(text)
     if match is None:
@@ -41,8 +45,6 @@ def parse_number(text: str) -> Fraction | None:
     power -= len(part or "")
     value = int(digits)
     number = Fraction(value * 10**power) if power >= 0 else Fraction(value, 10**-power)
-    if number > LARGEST:
-        raise QueryError(f"the number {shorten(text)} is larger than 1e150, beyond what is computed with.")
     return -number if sign == "-" else number
 
 
@@ -62,37 +64,44 @@ def shorten(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def is_finite_decimal(number: Fraction) -> bool:
-    """Whether a number has a finite decimal expansion."""
-    return _decimal_places(number.denominator) is not None
+def exact_decimal(number: Fraction) -> str | None:
+    """Shortest decimal text that is exactly a number, without an exponent where that needs few zeros.
 
-
-def format_number(number: Fraction) -> str:
-    """Decimal text of a number: exact where it has a finite expansion, else rounded to sixty digits.
-
-    An exponent is used only where plain digits would need many zeros.
+    ``None`` if the number has no finite decimal expansion; those of binary floating-point numbers always have one.
     """
     places = _decimal_places(number.denominator)
     if places is None:
-        power = _ROUNDED_DIGITS - int(math.log10(abs(number.numerator)) - math.log10(number.denominator))
-        number = Fraction(round(number * Fraction(10) ** power)) / Fraction(10) ** power
-        places = _decimal_places(number.denominator) or 0
-    digits = str(abs(number.numerator) * 10**places // number.denominator)
-    exponent = -places
-    stripped = digits.rstrip("0") or "0"
-    if len(digits) - len(stripped) > 20:
-        exponent += len(digits) - len(stripped)
-        digits = stripped
+        return None
+    digits = _digits(abs(number.numerator) * 10**places // number.denominator)
+    shown = digits.rstrip("0") or "0"
+    if len(digits) - len(shown) <= _MOST_ZEROS:
+        shown = digits
+    exponent = len(digits) - len(shown) - places
     sign = "-" if number < 0 else ""
-    if exponent > 0:
-        return f"{sign}{digits}e{exponent}"
-    if exponent == 0:
-        return f"{sign}{digits}.0"
-    if -exponent > len(digits) + 20:
-        tail = f".{digits[1:]}" if len(digits) > 1 else ".0"
-        return f"{sign}{digits[0]}{tail}e{exponent + len(digits) - 1}"
-    digits = digits.rjust(1 - exponent, "0")
-    return f"{sign}{digits[:exponent]}.{digits[exponent:]}"
+    if exponent > 0 or -exponent > len(shown) + _MOST_ZEROS:
+        return f"{sign}{shown[0]}.{shown[1:] or '0'}e{exponent + len(shown) - 1}"
+    shown = shown.rjust(1 - exponent, "0")
+    point = len(shown) + exponent
+    return f"{sign}{shown[:point]}.{shown[point:] or '0'}"
+
+
+def rounded_decimal(number: Fraction) -> str:
+    """Decimal text of a number: exact where it can be, else rounded to sixty significant digits."""
+    exact = exact_decimal(number)
+    if exact is not None:
+        return exact
+    size = (number.numerator.bit_length() - number.denominator.bit_length()) * 30103 // 100000
+    unit = Fraction(10) ** (size - _ROUNDED_DIGITS)
+    return exact_decimal(round(number / unit) * unit) or ""
+
+
+def _digits(number: int) -> str:
+    """Decimal digits of a non-negative integer of any length (Python's own conversion is limited)."""
+    pieces: list[str] = []
+    while number >= 10**4000:
+        number, low = divmod(number, 10**4000)
+        pieces.append(str(low).rjust(4000, "0"))
+    return "".join([str(number), *reversed(pieces)])
 
 
 def _decimal_places(denominator: int) -> int | None:
@@ -119,4 +128,4 @@ def round_down(number: Fraction) -> float:
 
 def round_up(number: Fraction) -> float:
     """Smallest float64 that is at least a number; infinity above all of them."""
-    return -round_down(-number)
+    return 0.0 - round_down(-number)
