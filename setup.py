@@ -8,7 +8,7 @@ FOLDERS = {"slir_milp": "slir_milp", "slir_milp.solvers": "solvers", "slir_milp.
 KERNEL = Path("slir_milp/bounds/kernel")
 BINDING = "_binding"
 # The kernel's bounds rest on IEEE arithmetic: nothing here may reorder sums or assume away NaN and infinity.
-COMPILE_ARGUMENTS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-std=c11"]
+COMPILE_ARGUMENTS = ["-O3", "-std=c11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 
 
 def packages() -> list[str]:

@@ -1,0 +1,226 @@
+"""The compiled kernel: regions bounded, split and explored depth first, without the interpreter.
+
+It computes what :mod:`slir_milp.bounds.backward` and :mod:`slir_milp.bounds.reference` say, within rounding, and every bound
+it returns is sound by the same argument.  It is built once per instruction set and picks the best that the processor has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.bounds.backward import Rows, own_rounding
+from slir_milp.bounds.kernel import _binding
+from slir_milp.bounds.magnitude import Slack
+from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.network.affine import Affine, Vector, is_sparse
+from slir_milp.network.normal_form import Network
+
+LANES = 8
+
+
+class End(IntEnum):
+    """How the kernel left a region."""
+
+    OPEN = 0
+    BOUND = 1
+    INHERITED = 2
+    EMPTY = 3
+    LEAF = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the kernel may do in a region.
+
+    Attributes
+    ----------
+    ascent_steps
+        Steps of ascent over slopes, multipliers and weights after the first bound.
+    first_step, decay
+        Step ``t`` moves each slope by ``first_step·decay^t`` of its range.
+    split_inputs, split_activations
+        What a split may divide.
+    warm_start
+        Whether a region starts from its parent's best slopes and weights.
+    interval_step
+        Whether neuron bounds are first tightened by interval arithmetic.
+    use_half_space
+        Whether a region inherits its parent's refuting row.
+    """
+
+    ascent_steps: int = 8
+    first_step: float = 0.5
+    decay: float = 0.7
+    split_inputs: bool = True
+    split_activations: bool = False
+    warm_start: bool = False
+    interval_step: bool = True
+    use_half_space: bool = True
+
+
+def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows, columns = matrix.shape
+    wide = np.zeros((max(rows, 1), max(-(-columns // LANES) * LANES, LANES)))
+    wide[:rows, :columns] = matrix
+    return wide
+
+
+def _map(affine: Affine, charge: Vector, negative: Vector | None, positive: Vector | None) -> tuple[Any, ...]:
+    weight = affine.weight
+    dense, triple = None, None
+    if isinstance(weight, np.ndarray):
+        dense = _padded(weight)
+    elif weight.nnz > 0.1 * affine.rows * affine.columns:
+        dense = _padded(weight.toarray())
+    else:
+        triple = (weight.indptr.astype(np.int32), weight.indices.astype(np.int32), weight.data.astype(np.float64))
+    plain = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (affine.bias, charge)]
+    slopes = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (negative, positive)]
+    return (affine.rows, affine.columns, dense, triple, *plain, *slopes)
+
+
+def compile_network(network: Network, slack: Slack) -> _binding.Net:
+    """Lay a network out for the kernel; the result may be shared by any number of threads."""
+    maps = [
+        _map(layer.affine, slack.affine[k], layer.negative_slope, layer.positive_slope)
+        for k, layer in enumerate(network.layers)
+    ]
+    maps.append(_map(network.output, slack.affine[-1], None, None))
+    return _binding.Net(maps, np.ascontiguousarray(slack.inputs), slack.offset, slack.underflow)
+
+
+@dataclass(frozen=True, eq=False)
+class Conjunction:
+    """Rows that a counterexample makes non-positive, all of them at once, as the kernel reads them."""
+
+    rows: Rows
+    strict: NDArray[np.bool_]
+
+
+class Explorer:
+    """The kernel at work on one conjunction, in one thread.
+
+    Parameters
+    ----------
+    network, slack
+        The network and the rounding charges of a box that contains every region to come.
+    compiled
+        ``compile_network(network, slack)``.
+    conjunction
+        The rows.
+    settings
+        What may be done in a region.
+    variant
+        Name of an instruction set from :func:`variants`; empty for the best.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        slack: Slack,
+        compiled: _binding.Net,
+        conjunction: Conjunction,
+        settings: Settings,
+        variant: str = "",
+    ) -> None:
+        rows = conjunction.rows
+        inputs = rows.inputs if rows.inputs is not None else np.zeros((len(rows), network.input_size))
+        self._space = _binding.Space(
+            compiled,
+            np.ascontiguousarray(rows.coefficients),
+            np.ascontiguousarray(inputs),
+            np.ascontiguousarray(rows.constants),
+            np.ascontiguousarray(own_rounding(rows, network, slack)),
+            np.ascontiguousarray(conjunction.strict, dtype=np.uint8),
+            settings.ascent_steps,
+            settings.first_step,
+            settings.decay,
+            settings.split_inputs,
+            settings.split_activations,
+            settings.warm_start,
+            settings.interval_step,
+            settings.use_half_space,
+            variant,
+        )
+        self._sizes = tuple(layer.size for layer in network.layers)
+        self.layout: dict[str, int] = self._space.record_layout
+        self.variant: str = self._space.variant
+
+    def record(self, region: Region) -> tuple[Vector, NDArray[np.int8]]:
+        """Lay a region out as the kernel stores it."""
+        at, inputs, neurons = self.layout, len(region.lower), sum(self._sizes)
+        record = np.zeros(at["size"])
+        record[at["lower"] : at["lower"] + inputs] = region.lower
+        record[at["upper"] : at["upper"] + inputs] = region.upper
+        low = np.full(neurons, -np.inf) if region.neurons is None else np.concatenate([*region.neurons.lower, []])
+        high = np.full(neurons, np.inf) if region.neurons is None else np.concatenate([*region.neurons.upper, []])
+        record[at["neuron_lower"] : at["neuron_lower"] + neurons] = low
+        record[at["neuron_upper"] : at["neuron_upper"] + neurons] = high
+        if len(region.half_spaces):
+            record[at["normal"] : at["normal"] + inputs] = region.half_spaces.normals[-1]
+            record[at["offset"]] = region.half_spaces.offsets[-1]
+            record[at["has_half_space"]] = 1.0
+        record[at["volume"]] = 1.0
+        record[at["bound"]] = -np.inf
+        sides = np.zeros(neurons, dtype=np.int8)
+        if region.sides is not None:
+            sides[:] = np.concatenate([*region.sides, np.zeros(0, dtype=np.int8)])
+        return record, sides
+
+    def neurons(self, record: Vector) -> NeuronBounds:
+        """Neuron bounds stored in a record."""
+        at, ends = self.layout, np.cumsum(self._sizes)[:-1]
+        count = sum(self._sizes)
+        low = record[at["neuron_lower"] : at["neuron_lower"] + count]
+        high = record[at["neuron_upper"] : at["neuron_upper"] + count]
+        return NeuronBounds(tuple(np.split(low.copy(), ends)), tuple(np.split(high.copy(), ends)))
+
+    def analyse(self, record: Vector, sides: NDArray[np.int8]) -> tuple[End, float, Vector, Vector, Vector, Vector]:
+        """Bound one region; its neuron bounds are tightened in the record.
+
+        Returns
+        -------
+        tuple
+            How it ended, the best bound, the row ``normal, offset`` at the input that gave it, its minimiser, the kink
+            slopes and the rows' weights.
+        """
+        end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides)
+        return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
+
+    def evaluate(self, x: Vector) -> Vector:
+        """Outputs at a point in plain float64: not a bound."""
+        return np.asarray(self._space.evaluate(np.ascontiguousarray(x, dtype=np.float64)))
+
+    def explore(
+        self,
+        records: NDArray[np.float64],
+        sides: NDArray[np.int8],
+        *,
+        budget: int,
+        deadline: float,
+        cancel: NDArray[np.int32],
+    ) -> Any:
+        """Search depth first below some open regions, the last one first.
+
+        Stops after ``budget`` regions, at ``deadline`` (on the clock of :func:`time.monotonic`), when ``cancel[0]`` is set,
+        or as soon as a candidate witness is met.
+
+        Returns
+        -------
+        tuple
+            Open records and sides, leaf records and sides, the candidate or ``None``, and the counts.
+        """
+        return self._space.explore(records, sides, budget, deadline, cancel)
+
+
+def variants() -> list[str]:
+    """Names of the instruction sets that this build and processor support, the preferred one first."""
+    return list(_binding.available())
+
+
+__all__ = ["Conjunction", "End", "Explorer", "Settings", "compile_network", "is_sparse", "variants"]

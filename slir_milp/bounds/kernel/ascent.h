@@ -1,0 +1,219 @@
+/* The bound of the conjunction, and its ascent over the kink slopes, the side multipliers and the rows' weights.
+ *
+ * A counterexample makes every row ≤ 0, hence every convex combination.  By Danskin's theorem the derivative of the bound
+ * by anything that was chosen is its partial derivative at the minimiser: walk back (coefficients), take the minimiser,
+ * walk it forward along the lines that were used; then a kink slope's derivative is coefficient × argument, a side
+ * multiplier's is σ × argument, and a row's weight gets the row's value there.
+ */
+
+/* Starts `rows` of the clause (or their combination) at the outputs and takes them through the output map. */
+static void start_row(slir_space *s, const double *coefficients, double *to, double *constant, double *error) {
+    const slir_map *map = &s->net->maps[s->net->depth];
+    const slir_level *below = s->net->depth ? &s->levels[s->net->depth - 1] : NULL;
+    int columns = below ? below->alive : s->inputs, padded = below ? below->padded : s->padded_inputs;
+    for (int j = 0; j < padded; j++) to[j] = 0.0;
+    double sum = 0.0, charged = 0.0;
+    for (int o = 0; o < map->rows; o++) {
+        double c = coefficients[o];
+        if (c == 0.0) continue;
+        sum += c * map->bias[o], charged += fabs(c) * map->charge[o];
+        if (map->dense) {
+            const double *w = map->dense + (int64_t)o * map->stride;
+            if (below)
+                for (int j = 0; j < columns; j++) to[j] += c * w[below->index[j]];
+            else
+                for (int j = 0; j < columns; j++) to[j] += c * w[j];
+        } else {
+            double *full = s->forward_b;
+            gather_row(s, s->net->depth, o, 1.0, s->forward_a);
+            (void)full;
+            for (int j = 0; j < columns; j++) to[j] += c * s->forward_a[j];
+        }
+    }
+    *constant += sum, *error += charged;
+}
+
+static void add_inputs(const slir_space *s, const double *direct, double *row, double *error) {
+    double charged = 0.0;
+    for (int q = 0; q < s->inputs; q++) {
+        charged += (fabs(direct[q]) + fabs(row[q])) * s->charge[q];
+        row[q] += direct[q];
+    }
+    *error += charged;
+}
+
+/* Values of the clause's rows where the relaxed network is at `point`; fills argument and result of every level. */
+static void walk_forward(slir_space *s, const double *point, double *row_values) {
+    const slir_net *net = s->net;
+    const double *below = point;
+    int padded = s->padded_inputs;
+    for (int k = 0; k < net->depth; k++) {
+        slir_level *v = &s->levels[k];
+        if (net->maps[k].dense)
+            apply(v->alive, padded, v->weight, v->stride, below, v->argument);
+        else
+            for (int i = 0; i < v->alive; i++) {
+                double sum = 0.0;
+                for (int p = v->start[i]; p < v->start[i + 1]; p++) sum += v->value[p] * below[v->column[p]];
+                v->argument[i] = sum;
+            }
+        for (int j = 0; j < v->padded; j += LANES) {
+            vec x = load(v->argument + j) + load(v->bias + j);
+            mask up = (mask)(load(v->trace + j) > splat(0.0));
+            vec slope = choose(up, load(v->lower_slope + j), load(v->upper_slope + j));
+            vec offset = choose(up, load(v->lower_offset + j), load(v->upper_offset + j));
+            store(v->argument + j, x);
+            store(v->result + j, slope * x + offset);
+        }
+        below = v->result, padded = v->padded;
+    }
+    const slir_clause *clause = s->clause;
+    const slir_map *map = &net->maps[net->depth];
+    for (int o = 0; o < map->rows; o++) {
+        gather_row(s, net->depth, o, 1.0, s->forward_a);
+        s->outputs[o] = dot(padded, s->forward_a, below) + map->bias[o];
+    }
+    for (int r = 0; r < clause->rows; r++) {
+        double value = clause->constants[r];
+        for (int o = 0; o < clause->outputs; o++) value += clause->coefficients[(int64_t)r * clause->outputs + o] * s->outputs[o];
+        for (int q = 0; q < s->inputs; q++) value += clause->inputs[(int64_t)r * s->inputs + q] * point[q];
+        row_values[r] = value;
+    }
+}
+
+/* Bound of one combination of rows; leaves its input row in `s->row` and the coefficients met in every level's trace. */
+static double bound_combination(slir_space *s, const double *weights, double *constant_out, double *beta) {
+    const slir_clause *clause = s->clause;
+    double *combined = s->outputs, constant = 0.0, cost = 0.0, error = 0.0, mass = 0.0;
+    for (int o = 0; o < clause->outputs; o++) combined[o] = 0.0;
+    for (int r = 0; r < clause->rows; r++) {
+        double w = weights[r];
+        if (!(w > 0)) continue;
+        for (int o = 0; o < clause->outputs; o++) combined[o] += w * clause->coefficients[(int64_t)r * clause->outputs + o];
+        constant += w * clause->constants[r], cost += w * clause->cost[r];
+        mass += w * fabs(clause->constants[r]);
+    }
+    double *a = s->rows_a, *b = s->rows_b;
+    start_row(s, combined, a, &constant, &error);
+    walk_back(s, s->net->depth, 1, &a, &b, &constant, &error, &mass, 1);
+    for (int r = 0; r < clause->rows; r++) {
+        double w = weights[r];
+        if (!(w > 0)) continue;
+        const double *direct = clause->inputs + (int64_t)r * s->inputs;
+        double *scaled = s->forward_a;
+        int any = 0;
+        for (int q = 0; q < s->inputs; q++) any |= (scaled[q] = w * direct[q]) != 0.0;
+        if (any) add_inputs(s, scaled, a, &error);
+    }
+    memcpy(s->row, a, (size_t)s->padded_inputs * sizeof(double));
+    *constant_out = settled(s, constant - cost * (1.0 + 0x1p-30), error, mass);
+    return region_minimum(s, s->row, *constant_out, beta);
+}
+
+/* A combination refutes the conjunction when its bound is positive, or zero and some row in it is strict. */
+static int refutes(const slir_space *s, double value, const double *weights) {
+    if (value > 0) return 1;
+    if (!(value >= 0)) return 0;
+    for (int r = 0; r < s->clause->rows; r++)
+        if (weights[r] > 0 && s->clause->strict[r]) return 1;
+    return 0;
+}
+
+static void keep_best(slir_space *s, double value, double constant, double *best, double *best_constant) {
+    *best = value, *best_constant = constant;
+    memcpy(s->best_row, s->row, (size_t)s->padded_inputs * sizeof(double));
+    memcpy(s->best_point, s->point, (size_t)s->padded_inputs * sizeof(double));
+    memcpy(s->best_weights, s->weights, (size_t)s->clause->rows * sizeof(double));
+    for (int k = 0; k < s->net->depth; k++) {
+        const slir_level *v = &s->levels[k];
+        double *kink = s->best_kink + s->net->first[k];
+        for (int i = 0; i < v->alive; i++)
+            if (v->open[i]) kink[v->index[i]] = v->convex[i] ? v->lower_slope[i] : v->upper_slope[i];
+    }
+}
+
+static void step_slopes(slir_space *s, double step) {
+    for (int k = 0; k < s->net->depth; k++) {
+        slir_level *v = &s->levels[k];
+        const slir_map *map = &s->net->maps[k];
+        double largest = 0.0;
+        if (s->settings.split_activations)
+            for (int i = 0; i < v->alive; i++) largest = fabs(v->trace[i]) > largest ? fabs(v->trace[i]) : largest;
+        for (int i = 0; i < v->alive; i++) {
+            if (v->open[i]) {
+                double c = v->trace[i], slope = c * v->argument[i];
+                if (slope != 0.0 && (c > 0) == v->convex[i]) {
+                    double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]];
+                    double least = negative < positive ? negative : positive, range = fabs(positive - negative);
+                    double *at = v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i];
+                    double next = *at + (slope > 0 ? step : -step) * range;
+                    *at = next < least ? least : next > least + range ? least + range : next;
+                }
+            }
+            if (v->side[i]) {
+                /* multiplier holds β·σ with σ = −side; the bound grows with σ·argument. */
+                double sigma = -(double)v->side[i], beta = v->multiplier[i] * sigma;
+                beta += step * largest * (sigma * v->argument[i] > 0 ? 1.0 : -1.0);
+                v->multiplier[i] = beta > 0 ? beta * sigma : 0.0;
+            }
+        }
+    }
+}
+
+static void step_weights(slir_space *s, double step) {
+    int rows = s->clause->rows;
+    double largest = 0.0, sum = 0.0;
+    for (int r = 0; r < rows; r++) largest = fabs(s->row_values[r]) > largest ? fabs(s->row_values[r]) : largest;
+    if (!(largest > 0) || rows == 1) return;
+    for (int r = 0; r < rows; r++) {
+        double w = s->weights[r] + step * s->row_values[r] / largest;
+        s->weights[r] = w > 0 ? w : 0.0;
+        sum += s->weights[r];
+    }
+    if (!(sum > 0)) { /* every row is negative there: go back to the best */
+        memcpy(s->weights, s->best_weights, (size_t)rows * sizeof(double));
+        return;
+    }
+    for (int r = 0; r < rows; r++) s->weights[r] /= sum;
+}
+
+/* Bounds every row by itself and starts from the best; returns its value. */
+static void start_weights(slir_space *s) {
+    const slir_clause *clause = s->clause;
+    int rows = clause->rows, best = 0;
+    for (int r = 0; r < rows; r++) s->weights[r] = 0.0;
+    if (rows > 1) {
+        double *a = s->rows_a, *b = s->rows_b, top = -INFINITY;
+        for (int r = 0; r < rows; r++) {
+            s->constants[r] = clause->constants[r], s->masses[r] = fabs(clause->constants[r]), s->errors[r] = 0.0;
+            start_row(s, clause->coefficients + (int64_t)r * clause->outputs, a + (int64_t)r * s->width, &s->constants[r],
+                      &s->errors[r]);
+        }
+        walk_back(s, s->net->depth, rows, &a, &b, s->constants, s->errors, s->masses, 0);
+        for (int r = 0; r < rows; r++) {
+            double beta, *row = a + (int64_t)r * s->width;
+            add_inputs(s, clause->inputs + (int64_t)r * s->inputs, row, &s->errors[r]);
+            double value = region_minimum(s, row, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
+            if (value > top) top = value, best = r;
+        }
+    }
+    s->weights[best] = 1.0;
+}
+
+/* The whole ascent.  Returns the best bound; its row, minimiser, slopes and weights are in the best_… fields. */
+static double ascend(slir_space *s, double *constant, slir_counts *counts) {
+    double best = -INFINITY, step = s->settings.first_step;
+    *constant = -INFINITY;
+    for (int t = 0;; t++) {
+        double at, beta, value = bound_combination(s, s->weights, &at, &beta);
+        if (counts) counts->steps++;
+        minimiser(s, s->row, beta, s->point);
+        if (value > best || t == 0) keep_best(s, value, at, &best, constant);
+        if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
+        walk_forward(s, s->point, s->row_values);
+        step_slopes(s, step);
+        step_weights(s, step);
+        step *= s->settings.decay;
+    }
+    return best;
+}

@@ -1,0 +1,119 @@
+/* Lines around each activation, and the restriction of a layer to the neurons that matter (see lines.py). */
+
+/* Lines of one neuron; `kink` is the proposed slope of the line through the kink.  Returns whether the neuron is unstable. */
+static int lines_of(double negative, double positive, double lower, double upper, double kink, double *lower_slope,
+                    double *lower_offset, double *upper_slope, double *upper_offset, double *height) {
+    *height = 0.0;
+    if (!(lower < 0 && upper > 0) || negative == positive) {
+        *lower_slope = *upper_slope = lower >= 0 ? positive : negative;
+        *lower_offset = *upper_offset = 0.0;
+        return 0;
+    }
+    double least = negative < positive ? negative : positive, greatest = negative < positive ? positive : negative;
+    double chord = (positive * upper - negative * lower) / (upper - lower);
+    if (!(chord >= least)) chord = least; /* NaN too */
+    if (chord > greatest) chord = greatest;
+    if (!(kink >= least)) kink = least;
+    if (kink > greatest) kink = greatest;
+    double right = fabs(positive - chord) * upper, left = fabs(chord - negative) * -lower;
+    double offset = (right > left ? right : left) * (1.0 + 8.0 * 0x1p-53) + DBL_MIN;
+    if (!(right < INFINITY && left < INFINITY)) offset = INFINITY;
+    if (positive > negative) {
+        *lower_slope = kink, *lower_offset = 0.0, *upper_slope = chord, *upper_offset = offset;
+    } else {
+        *lower_slope = chord, *lower_offset = -offset, *upper_slope = kink, *upper_offset = 0.0;
+    }
+    *height = offset;
+    return 1;
+}
+
+static inline double start_slope(double negative, double positive, double lower, double upper) {
+    return upper > -lower ? positive : negative;
+}
+
+/* Fills level k from the bounds of its neurons: which are alive, their lines, and the matrix between the alive ones. */
+static void restrict_level(slir_space *s, int k, const double *lower, const double *upper, const int8_t *sides) {
+    const slir_map *map = &s->net->maps[k];
+    slir_level *v = &s->levels[k];
+    const double *kink = s->kink + s->net->first[k];
+    int m = 0;
+    for (int i = 0; i < map->rows; i++) {
+        double ls, lo, us, uo, height;
+        int open = lines_of(map->negative[i], map->positive[i], lower[i], upper[i], kink[i], &ls, &lo, &us, &uo, &height);
+        int side = sides ? sides[i] : 0;
+        if (!open && ls == 0.0 && us == 0.0 && !side) continue;
+        v->index[m] = i, v->lower_slope[m] = ls, v->lower_offset[m] = lo, v->upper_slope[m] = us, v->upper_offset[m] = uo;
+        v->height[m] = height, v->open[m] = (uint8_t)open, v->convex[m] = map->positive[i] > map->negative[i];
+        v->charge[m] = map->charge[i], v->bias[m] = map->bias[i];
+        v->side[m] = (int8_t)side, v->multiplier[m] = 0.0;
+        m++;
+    }
+    v->alive = m, v->padded = PAD(m);
+    for (int i = m; i < v->padded; i++) {
+        v->lower_slope[i] = v->lower_offset[i] = v->upper_slope[i] = v->upper_offset[i] = 0.0;
+        v->charge[i] = v->bias[i] = v->height[i] = v->trace[i] = v->argument[i] = v->result[i] = v->multiplier[i] = 0.0;
+        v->open[i] = 0, v->side[i] = 0;
+    }
+}
+
+/* Copies the rows of map k that are alive, on the columns that are alive below. */
+static void restrict_matrix(slir_space *s, int k) {
+    const slir_map *map = &s->net->maps[k];
+    slir_level *v = &s->levels[k];
+    const slir_level *below = k ? &s->levels[k - 1] : NULL;
+    if (map->dense) {
+        int columns = below ? below->alive : s->inputs;
+        v->stride = below ? below->padded : s->padded_inputs;
+        for (int a = 0; a < v->alive; a++) {
+            const double *from = map->dense + (int64_t)v->index[a] * map->stride;
+            double *to = v->weight + (int64_t)a * v->stride;
+            if (below)
+                for (int j = 0; j < columns; j++) to[j] = from[below->index[j]];
+            else
+                memcpy(to, from, (size_t)columns * sizeof(double));
+            for (int j = columns; j < v->stride; j++) to[j] = 0.0;
+        }
+        return;
+    }
+    /* For a sparse matrix `order`-like renaming of columns: position of each neuron below, or −1. */
+    int *position = s->unstable; /* free at this point */
+    if (below) {
+        for (int j = 0; j < map->columns; j++) position[j] = -1;
+        for (int j = 0; j < below->alive; j++) position[below->index[j]] = j;
+    }
+    int filled = 0;
+    for (int a = 0; a < v->alive; a++) {
+        v->start[a] = filled;
+        for (int p = map->start[v->index[a]]; p < map->start[v->index[a] + 1]; p++) {
+            int j = below ? position[map->column[p]] : map->column[p];
+            if (j >= 0) v->column[filled] = j, v->value[filled++] = map->value[p];
+        }
+    }
+    v->start[v->alive] = filled;
+    v->stride = below ? below->padded : s->padded_inputs;
+}
+
+/* One row of map k (hidden or output) on the columns alive below, times `sign`. */
+static void gather_row(const slir_space *s, int k, int row, double sign, double *to) {
+    const slir_map *map = &s->net->maps[k];
+    const slir_level *below = k ? &s->levels[k - 1] : NULL;
+    int columns = below ? below->alive : s->inputs, padded = below ? below->padded : s->padded_inputs;
+    if (map->dense) {
+        const double *from = map->dense + (int64_t)row * map->stride;
+        if (below)
+            for (int j = 0; j < columns; j++) to[j] = sign * from[below->index[j]];
+        else
+            for (int j = 0; j < columns; j++) to[j] = sign * from[j];
+        for (int j = columns; j < padded; j++) to[j] = 0.0;
+        return;
+    }
+    double *full = s->forward_b; /* scattered, then gathered */
+    for (int j = 0; j < padded; j++) to[j] = 0.0;
+    if (!below) {
+        for (int p = map->start[row]; p < map->start[row + 1]; p++) to[map->column[p]] = sign * map->value[p];
+        return;
+    }
+    for (int p = map->start[row]; p < map->start[row + 1]; p++) full[map->column[p]] = sign * map->value[p];
+    for (int j = 0; j < columns; j++) to[j] = full[below->index[j]];
+    for (int p = map->start[row]; p < map->start[row + 1]; p++) full[map->column[p]] = 0.0;
+}

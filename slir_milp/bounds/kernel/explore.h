@@ -1,0 +1,176 @@
+/* One region, and the depth-first search below a region. */
+
+static void enter_region(slir_space *s, const double *record) {
+    const slir_layout *at = &s->layout;
+    for (int q = 0; q < s->inputs; q++) {
+        double low = record[at->lower + q], high = record[at->upper + q];
+        s->lower[q] = low, s->upper[q] = high;
+        s->centre[q] = 0.5 * low + 0.5 * high;
+        s->half_width[q] = 0.5 * (high - low);
+    }
+    s->has_half_space = record[at->has_half_space] != 0.0;
+    s->offset = record[at->offset];
+    for (int q = 0; q < s->inputs; q++) s->normal[q] = s->has_half_space ? record[at->normal + q] : 0.0;
+}
+
+/* Bounds the region in `record`, whose neuron bounds are tightened in place.  `*value` is the best bound found. */
+static int bound_region(slir_space *s, double *record, const int8_t *sides, double *value, double *constant,
+                        slir_counts *counts) {
+    const slir_layout *at = &s->layout;
+    const slir_net *net = s->net;
+    enter_region(s, record);
+    *value = INFINITY, *constant = 0.0;
+    if (s->has_half_space && box_minimum(s, s->normal, s->offset) > 0) return SLIR_CLOSED_INHERITED;
+    if (!bound_neurons(s, record + at->neuron_lower, record + at->neuron_upper, sides)) return SLIR_CLOSED_EMPTY;
+    if (s->settings.warm_start && record[at->has_slope] != 0.0) {
+        memcpy(s->weights, record + at->weight, (size_t)s->clause->rows * sizeof(double));
+        for (int k = 0; k < net->depth; k++) {
+            slir_level *v = &s->levels[k];
+            const double *slope = record + at->slope + net->first[k];
+            for (int i = 0; i < v->alive; i++)
+                if (v->open[i]) *(v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i]) = slope[v->index[i]];
+        }
+    } else
+        start_weights(s);
+    memcpy(s->best_kink, s->kink, (size_t)net->neurons * sizeof(double));
+    *value = ascend(s, constant, counts);
+    return refutes(s, *value, s->best_weights) ? SLIR_CLOSED_BOUND : SLIR_OPEN;
+}
+
+static void evaluate(slir_space *s, const double *x, double *outputs) {
+    const slir_net *net = s->net;
+    double *below = s->forward_a, *above = s->forward_b;
+    memcpy(below, x, (size_t)s->inputs * sizeof(double));
+    for (int q = s->inputs; q < s->padded_inputs; q++) below[q] = 0.0;
+    for (int k = 0; k <= net->depth; k++) {
+        const slir_map *map = &net->maps[k];
+        if (map->dense)
+            apply(map->rows, PAD(map->columns), map->dense, map->stride, below, above);
+        else
+            for (int i = 0; i < map->rows; i++) {
+                double sum = 0.0;
+                for (int p = map->start[i]; p < map->start[i + 1]; p++) sum += map->value[p] * below[map->column[p]];
+                above[i] = sum;
+            }
+        for (int i = 0; i < map->rows; i++) {
+            double z = above[i] + map->bias[i];
+            above[i] = k == net->depth ? z : z * (z < 0 ? map->negative[i] : map->positive[i]);
+        }
+        for (int i = map->rows; i < PAD(map->rows); i++) above[i] = 0.0;
+        double *other = below;
+        below = above, above = other;
+    }
+    for (int o = 0; o < net->maps[net->depth].rows; o++) outputs[o] = below[o];
+    memset(s->forward_b, 0, (size_t)s->width * sizeof(double));
+    memset(s->forward_a, 0, (size_t)s->width * sizeof(double));
+}
+
+/* Whether the point meets every row of the conjunction in plain float64: worth replaying. */
+static int looks_like_a_witness(slir_space *s, const double *x) {
+    const slir_clause *c = s->clause;
+    evaluate(s, x, s->outputs);
+    for (int r = 0; r < c->rows; r++) {
+        double value = c->constants[r];
+        for (int o = 0; o < c->outputs; o++) value += c->coefficients[(int64_t)r * c->outputs + o] * s->outputs[o];
+        for (int q = 0; q < s->inputs; q++) value += c->inputs[(int64_t)r * s->inputs + q] * x[q];
+        if (c->strict[r] ? !(value < 0) : !(value <= 0)) return 0;
+    }
+    return 1;
+}
+
+static int analyse(slir_space *s, double *record, int8_t *sides, double *value, double *row, double *minimiser_out,
+                   double *slopes, double *weights) {
+    double constant;
+    int end = bound_region(s, record, sides, value, &constant, NULL);
+    if (end == SLIR_OPEN || end == SLIR_CLOSED_BOUND) {
+        memcpy(row, s->best_row, (size_t)s->inputs * sizeof(double));
+        row[s->inputs] = constant;
+        memcpy(minimiser_out, s->best_point, (size_t)s->inputs * sizeof(double));
+        memcpy(slopes, s->best_kink, (size_t)s->net->neurons * sizeof(double));
+        memcpy(weights, s->best_weights, (size_t)s->clause->rows * sizeof(double));
+    }
+    return end;
+}
+
+static int reserve(slir_stack *stack, int64_t more, int64_t record_size, int64_t neurons) {
+    if (stack->count + more <= stack->capacity) return 1;
+    int64_t capacity = stack->capacity * 2 + more + 16;
+    double *records = realloc(stack->records, (size_t)(capacity * record_size) * sizeof(double));
+    if (!records) return 0;
+    stack->records = records;
+    int8_t *sides = realloc(stack->sides, (size_t)(capacity * neurons + 1));
+    if (!sides) return 0;
+    stack->sides = sides;
+    stack->capacity = capacity;
+    return 1;
+}
+
+/* Splits the region on top of the stack in two, in place.  The caller has reserved room for one more. */
+static int split_region(slir_space *s, slir_stack *open, double value, double constant, slir_counts *counts) {
+    const slir_layout *at = &s->layout;
+    int64_t size = at->size, neurons = s->net->neurons;
+    double *first = open->records + (open->count - 1) * size, *second = first + size;
+    int8_t *first_side = open->sides + (open->count - 1) * neurons, *second_side = first_side + neurons;
+    double input_score = 0.0, neuron_score = 0.0;
+    int input = s->settings.split_inputs ? input_to_split(s, &input_score) : -1;
+    int neuron = s->settings.split_activations ? neuron_to_split(s, &neuron_score) : -1;
+    if (input < 0 && neuron < 0) return 0;
+    first[at->depth] += 1.0, first[at->volume] *= 0.5, first[at->bound] = value;
+    if (counts->max_depth < first[at->depth]) counts->max_depth = first[at->depth];
+    memcpy(first + at->slope, s->best_kink, (size_t)neurons * sizeof(double));
+    memcpy(first + at->weight, s->best_weights, (size_t)s->clause->rows * sizeof(double));
+    first[at->has_slope] = 1.0;
+    if (s->settings.use_half_space && constant > -INFINITY) {
+        memcpy(first + at->normal, s->best_row, (size_t)s->inputs * sizeof(double));
+        first[at->offset] = constant, first[at->has_half_space] = 1.0;
+    }
+    memcpy(second, first, (size_t)size * sizeof(double));
+    memcpy(second_side, first_side, (size_t)neurons);
+    if (input >= 0 && (neuron < 0 || input_score >= neuron_score)) {
+        first[at->upper + input] = second[at->lower + input] = s->centre[input];
+        counts->input_splits++;
+    } else {
+        first_side[neuron] = -1, second_side[neuron] = 1;
+        counts->activation_splits++;
+    }
+    open->count++;
+    return 1;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
+                   const volatile int *cancel, double *candidate, slir_counts *counts) {
+    const slir_layout *at = &s->layout;
+    int64_t size = at->size, neurons = s->net->neurons;
+    for (int64_t done = 0; open->count > 0 && done < budget; done++) {
+        if (*cancel || now() > deadline) break;
+        if (!reserve(open, 1, size, neurons)) return -1;
+        double *record = open->records + (open->count - 1) * size, value, constant;
+        int8_t *sides = s->settings.split_activations ? open->sides + (open->count - 1) * neurons : NULL;
+        int end = bound_region(s, record, sides, &value, &constant, counts), found = 0;
+        counts->regions++;
+        if (end == SLIR_OPEN) {
+            found = looks_like_a_witness(s, s->best_point);
+            if (found) memcpy(candidate, s->best_point, (size_t)s->inputs * sizeof(double));
+            if (!split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
+        }
+        counts->ended[end]++;
+        if (end == SLIR_LEAF) {
+            if (!reserve(leaves, 1, size, neurons)) return -1;
+            record[at->bound] = value;
+            memcpy(leaves->records + leaves->count * size, record, (size_t)size * sizeof(double));
+            memcpy(leaves->sides + leaves->count * neurons, open->sides + (open->count - 1) * neurons, (size_t)neurons);
+            leaves->count++, open->count--;
+        } else if (end != SLIR_OPEN) {
+            counts->closed_volume += record[at->volume];
+            open->count--;
+        }
+        if (found) return 1;
+    }
+    return 0;
+}

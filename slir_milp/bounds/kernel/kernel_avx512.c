@@ -1,0 +1,11 @@
+/* The kernel for processors with AVX512. */
+#include "includes.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx2,fma")
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define SLIR_NAME avx512
+#include "body.h"
+#else
+typedef int slir_variant_not_built;
+#endif

@@ -1,0 +1,103 @@
+/* Bounds of every pre-activation of a region, layer by layer. */
+
+/* Plain interval arithmetic from the activations below, for the unstable neurons in `list`; tightens lower and upper. */
+static void interval_step(slir_space *s, int k, const int *list, int count, const double *bl, const double *bu,
+                          double *lower, double *upper) {
+    const slir_map *map = &s->net->maps[k];
+    const slir_level *below = &s->levels[k - 1];
+    const slir_map *under = &s->net->maps[k - 1];
+    double *centre = s->interval_centre, *radius = s->interval_radius;
+    for (int j = 0; j < below->alive; j++) {
+        int i = below->index[j];
+        double left = bl[i] < 0 ? under->negative[i] : under->positive[i];
+        double right = bu[i] < 0 ? under->negative[i] : under->positive[i];
+        double a = left == 0.0 ? 0.0 : left * bl[i], b = right == 0.0 ? 0.0 : right * bu[i]; /* not 0·∞ */
+        double low = a < b ? a : b, high = a < b ? b : a;
+        if (bl[i] < 0 && bu[i] > 0) low = low < 0 ? low : 0.0, high = high > 0 ? high : 0.0;
+        centre[j] = 0.5 * low + 0.5 * high;
+        radius[j] = (high - centre[j] > centre[j] - low ? high - centre[j] : centre[j] - low) * (1.0 + 8 * 0x1p-53);
+    }
+    for (int j = below->alive; j < below->padded; j++) centre[j] = radius[j] = 0.0;
+    double *row = s->forward_a;
+    for (int c = 0; c < count; c++) {
+        int i = list[c];
+        gather_row(s, k, i, 1.0, row);
+        vec middle = splat(0.0), reach = splat(0.0);
+        for (int j = 0; j < below->padded; j += LANES) {
+            vec w = load(row + j);
+            middle += w * load(centre + j);
+            reach += magnitude(w) * load(radius + j);
+        }
+        /* Both sums are over at most `columns` terms of size |W|·m: the charge bounds each one's rounding. */
+        double mid = total(middle) + map->bias[i], far = total(reach) + 4.0 * map->charge[i] + s->net->underflow;
+        if (mid - far > lower[i]) lower[i] = mid - far;
+        if (mid + far < upper[i]) upper[i] = mid + far;
+    }
+}
+
+static inline int is_unstable(const slir_map *map, int i, double lower, double upper) {
+    return lower < 0 && upper > 0 && map->negative[i] != map->positive[i];
+}
+
+/* Returns 0 if some neuron has no value left, so that the region holds no point. */
+static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
+    const slir_net *net = s->net;
+    for (int k = 0; k < net->depth; k++) {
+        const slir_map *map = &net->maps[k];
+        double *lower = neuron_lower + net->first[k], *upper = neuron_upper + net->first[k];
+        const int8_t *side = sides ? sides + net->first[k] : NULL;
+        int *list = s->unstable, count = 0;
+        if (side)
+            for (int i = 0; i < map->rows; i++) {
+                if (side[i] > 0 && lower[i] < 0) lower[i] = 0;
+                if (side[i] < 0 && upper[i] > 0) upper[i] = 0;
+            }
+        if (k && s->settings.interval_step) {
+            for (int i = 0; i < map->rows; i++)
+                if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
+            interval_step(s, k, list, count, neuron_lower + net->first[k - 1], neuron_upper + net->first[k - 1], lower,
+                          upper);
+            count = 0;
+        }
+        for (int i = 0; i < map->rows; i++)
+            if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
+        int padded = k ? s->levels[k - 1].padded : s->padded_inputs;
+        for (int from = 0; from < count; from += s->chunk / 2) {
+            int upto = from + s->chunk / 2 < count ? from + s->chunk / 2 : count, rows = 2 * (upto - from);
+            double *a = s->rows_a, *b = s->rows_b;
+            for (int c = from; c < upto; c++) {
+                int i = list[c], r = 2 * (c - from);
+                double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
+                gather_row(s, k, i, 1.0, plus);
+                for (int j = 0; j < padded; j++) minus[j] = -plus[j];
+                s->constants[r] = map->bias[i], s->constants[r + 1] = -map->bias[i];
+                s->errors[r] = s->errors[r + 1] = map->charge[i];
+                s->masses[r] = s->masses[r + 1] = fabs(map->bias[i]);
+            }
+            walk_back(s, k, rows, &a, &b, s->constants, s->errors, s->masses, 0);
+            for (int c = from; c < upto; c++) {
+                int i = list[c], r = 2 * (c - from);
+                double beta;
+                const double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
+                double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
+                double high =
+                    -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &beta);
+                if (low > lower[i]) lower[i] = low;
+                if (high < upper[i]) upper[i] = high;
+                if (lower[i] > upper[i]) return 0;
+                if (s->settings.split_inputs) {
+                    double sum = 0.0, *share = s->share_all + (int64_t)(net->first[k] + i) * s->inputs;
+                    for (int q = 0; q < s->inputs; q++)
+                        sum += share[q] = (fabs(plus[q]) + fabs(minus[q])) * s->half_width[q];
+                    double scale = sum > 0 ? 1.0 / sum : 0.0;
+                    for (int q = 0; q < s->inputs; q++) share[q] *= scale;
+                }
+            }
+        }
+        double *kink = s->kink + net->first[k];
+        for (int i = 0; i < map->rows; i++) kink[i] = start_slope(map->negative[i], map->positive[i], lower[i], upper[i]);
+        restrict_level(s, k, lower, upper, side);
+        restrict_matrix(s, k);
+    }
+    return 1;
+}

@@ -1,0 +1,110 @@
+/* What the compiled kernel works on: a network, one conjunction of the query, and the settings of a search.
+ *
+ * Everything here is read only while the kernel runs, so any number of threads may share it.  Vectors over neurons join
+ * the hidden layers in order; "map" k leads into hidden layer k, and map `depth` into the outputs.
+ */
+#ifndef SLIR_H
+#define SLIR_H
+
+#include <stdint.h>
+
+#define LANES 8 /* numbers that one vector holds; every row of a matrix is padded to a multiple of it */
+
+typedef struct {
+    int rows, columns;
+    int stride;             /* of a row of `dense` */
+    const double *dense;    /* rows × stride, or NULL: then the three below hold the matrix by its non-zeros */
+    const int32_t *start;   /* rows + 1 */
+    const int32_t *column;
+    const double *value;
+    const double *bias;     /* rows */
+    const double *charge;   /* rows: rounding charge per unit of each coefficient, see magnitude.py */
+    const double *negative; /* rows: slope of each activation left of zero; NULL for the output map */
+    const double *positive; /* rows: slope right of zero */
+} slir_map;
+
+typedef struct {
+    int inputs, depth, neurons, widest;
+    const slir_map *maps;       /* depth + 1 */
+    const int *first;           /* depth + 1: where each hidden layer begins in a vector over neurons */
+    const double *input_charge; /* inputs */
+    double offset_charge, underflow;
+} slir_net;
+
+/* Rows `coefficients·y + inputs·x + constants`: a counterexample makes every one of them ≤ 0 (< 0 where strict). */
+typedef struct {
+    int rows, outputs;
+    const double *coefficients; /* rows × outputs */
+    const double *inputs;       /* rows × inputs */
+    const double *constants;    /* rows */
+    const double *cost;         /* rows: what forming a combination can cost, per unit of weight */
+    const uint8_t *strict;      /* rows */
+} slir_clause;
+
+typedef struct {
+    int ascent_steps;
+    double first_step, decay; /* step t moves a slope by first_step·decay^t of its range */
+    int split_inputs;         /* may inputs be split? */
+    int split_activations;    /* may activations be split? */
+    int warm_start;           /* start from the parent's slopes and weights? */
+    int interval_step;        /* intersect with plain interval arithmetic before going backward? */
+    int use_half_space;       /* inherit the parent's refuting row? */
+} slir_settings;
+
+/* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on. */
+typedef struct {
+    int lower, upper;             /* offsets of the box */
+    int neuron_lower, neuron_upper;
+    int slope;                    /* kink slopes of the parent's best bound, one per neuron */
+    int weight;                   /* the parent's weights of the rows */
+    int normal, offset;           /* the half-space normal·x + offset ≤ 0 */
+    int has_half_space, has_slope;
+    int depth;
+    int volume;                   /* share of the root */
+    int bound;                    /* the parent's bound */
+    int size;
+} slir_layout;
+
+enum { /* how a region ended */
+    SLIR_OPEN = 0,
+    SLIR_CLOSED_BOUND,     /* by the bound of its rows */
+    SLIR_CLOSED_INHERITED, /* by its parent's half-space alone */
+    SLIR_CLOSED_EMPTY,     /* no point has the sides or bounds that it asks for */
+    SLIR_LEAF,             /* nothing is left to split */
+    SLIR_ENDS
+};
+
+typedef struct {
+    int64_t regions, ended[SLIR_ENDS], input_splits, activation_splits, steps;
+    double closed_volume;
+    double max_depth;
+} slir_counts;
+
+typedef struct {
+    double *records;   /* capacity × layout.size */
+    int8_t *sides;     /* capacity × neurons */
+    int64_t count, capacity;
+} slir_stack;
+
+typedef struct slir_space slir_space; /* scratch memory of one thread */
+
+typedef struct { /* one set of entry points per instruction set */
+    const char *name;
+    slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *);
+    void (*close)(slir_space *);
+    /* Bounds one region; updates its neuron bounds in place.  Returns how it ended. */
+    int (*analyse)(slir_space *, double *record, int8_t *sides, double *value, double *row, double *minimiser,
+                   double *slopes, double *weights);
+    /* Explores depth first until the stack is empty, `budget` regions are bounded, the clock passes `deadline`, `*cancel`
+     * is set, a candidate is found, or memory runs out.  Returns the number of candidates (0 or 1), or −1. */
+    int (*explore)(slir_space *, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
+                   const volatile int *cancel, double *candidate, slir_counts *);
+    /* Plain forward evaluation at a point; `outputs` as many as the network has.  Not a bound. */
+    void (*evaluate)(slir_space *, const double *x, double *outputs);
+} slir_kernel;
+
+slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause);
+const slir_kernel *slir_best_kernel(void);
+const slir_kernel *slir_kernel_named(const char *name);
+
+#endif

@@ -1,0 +1,113 @@
+/* Scratch memory of one thread, laid out once for a network and a conjunction. */
+
+/* One hidden layer, restricted to the neurons that are alive in the current region: those whose lines are not both zero. */
+typedef struct {
+    int alive, padded;
+    int *index;                    /* alive neuron → neuron of the layer */
+    double *lower_slope, *lower_offset, *upper_slope, *upper_offset; /* padded with zeros */
+    double *charge, *bias;         /* padded with zeros */
+    double *weight;                /* dense: alive × padded of the layer below (inputs for the first) */
+    int stride;
+    int *start, *column;           /* sparse: the same matrix by its non-zeros */
+    double *value;
+    double *height;                /* of each alive neuron's envelope at the kink or at its worse end */
+    double *share;                 /* alive × inputs: each input's share in the width of the neuron's own bounds */
+    double *trace;                 /* the last single row's coefficients before a line was chosen */
+    double *argument;              /* pre-activations at the minimiser of the relaxed row, walked forward */
+    double *result;                /* the lines' values there */
+    double *multiplier;            /* β of each alive neuron's side */
+    int8_t *side;                  /* +1 on the positive side, −1 on the negative, 0 free */
+    uint8_t *open;                 /* unstable in this region */
+    uint8_t *convex;
+} slir_level;
+
+struct slir_space {
+    const slir_net *net;
+    const slir_clause *clause;
+    slir_settings settings;
+    slir_layout layout;
+    slir_level *levels;            /* depth */
+    int inputs, padded_inputs, chunk, width;
+    double *lower, *upper, *charge; /* the box, padded with zeros */
+    double *half_width, *centre;
+    double *normal, offset;        /* the half-space */
+    int has_half_space;
+    double *rows_a, *rows_b;       /* chunk × width */
+    double *constants, *errors, *masses, *values;
+    int *unstable;
+    double *share_all;             /* neurons × inputs, by neuron */
+    double *interval_centre, *interval_radius;
+    double *kink;                  /* neurons: slope of each kink line */
+    double *best_kink, *weights, *best_weights, *row_values, *scores;
+    double *point, *best_point, *row, *best_row, *outputs, *forward_a, *forward_b;
+    int *order;
+    double *breakpoints;
+    void **blocks;
+    int block_count;
+};
+
+static void *take(slir_space *s, size_t count, size_t size) {
+    void *p = NULL;
+    if (s->block_count < 0) return NULL;
+    if (posix_memalign(&p, 64, (count + LANES) * size + 64)) { s->block_count = -s->block_count - 1; return NULL; }
+    memset(p, 0, (count + LANES) * size + 64);
+    void **grown = realloc(s->blocks, (size_t)(s->block_count + 1) * sizeof(void *));
+    if (!grown) { free(p); s->block_count = -s->block_count - 1; return NULL; }
+    s->blocks = grown;
+    s->blocks[s->block_count++] = p;
+    return p;
+}
+#define DOUBLES(n) take(s, (size_t)(n), sizeof(double))
+#define INTS(n) take(s, (size_t)(n), sizeof(int))
+
+static void space_close(slir_space *s) {
+    if (!s) return;
+    int count = s->block_count < 0 ? -s->block_count - 1 : s->block_count;
+    for (int i = 0; i < count; i++) free(s->blocks[i]);
+    free(s->blocks);
+    free(s);
+}
+
+static slir_space *space_open(const slir_net *net, const slir_clause *clause, const slir_settings *settings) {
+    slir_space *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->net = net, s->clause = clause, s->settings = *settings, s->layout = slir_layout_of(net, clause);
+    s->inputs = net->inputs, s->padded_inputs = PAD(net->inputs);
+    s->width = PAD(net->widest > net->inputs ? net->widest : net->inputs);
+    s->chunk = 32;
+    if (s->chunk < clause->rows) s->chunk = clause->rows;
+    int n = s->padded_inputs;
+    s->lower = DOUBLES(n), s->upper = DOUBLES(n), s->charge = DOUBLES(n), s->normal = DOUBLES(n);
+    s->half_width = DOUBLES(n), s->centre = DOUBLES(n);
+    if (s->charge) memcpy(s->charge, net->input_charge, (size_t)net->inputs * sizeof(double));
+    s->rows_a = DOUBLES((size_t)s->chunk * s->width), s->rows_b = DOUBLES((size_t)s->chunk * s->width);
+    s->constants = DOUBLES(s->chunk), s->errors = DOUBLES(s->chunk), s->masses = DOUBLES(s->chunk);
+    s->values = DOUBLES(s->chunk);
+    s->unstable = INTS(s->width);
+    s->share_all = settings->split_inputs ? DOUBLES((size_t)net->neurons * net->inputs) : DOUBLES(1);
+    s->interval_centre = DOUBLES(s->width), s->interval_radius = DOUBLES(s->width);
+    s->kink = DOUBLES(net->neurons), s->best_kink = DOUBLES(net->neurons);
+    s->weights = DOUBLES(clause->rows), s->best_weights = DOUBLES(clause->rows), s->row_values = DOUBLES(clause->rows);
+    s->scores = DOUBLES(n > net->neurons ? n : net->neurons);
+    s->point = DOUBLES(n), s->best_point = DOUBLES(n), s->row = DOUBLES(n), s->best_row = DOUBLES(n);
+    int outputs = PAD(clause->outputs > s->width ? clause->outputs : s->width);
+    s->outputs = DOUBLES(outputs), s->forward_a = DOUBLES(outputs), s->forward_b = DOUBLES(outputs);
+    s->order = INTS(n), s->breakpoints = DOUBLES(n);
+    s->levels = take(s, (size_t)net->depth, sizeof(slir_level));
+    for (int k = 0; k < net->depth && s->levels; k++) {
+        const slir_map *map = &net->maps[k];
+        slir_level *v = &s->levels[k];
+        int m = PAD(map->rows), below = PAD(map->columns);
+        v->stride = below;
+        v->index = INTS(m);
+        v->lower_slope = DOUBLES(m), v->lower_offset = DOUBLES(m), v->upper_slope = DOUBLES(m), v->upper_offset = DOUBLES(m);
+        v->charge = DOUBLES(m), v->bias = DOUBLES(m), v->height = DOUBLES(m), v->trace = DOUBLES(m);
+        v->share = DOUBLES(m);
+        v->argument = DOUBLES(m), v->result = DOUBLES(m), v->multiplier = DOUBLES(m);
+        v->side = take(s, (size_t)m, 1), v->open = take(s, (size_t)m, 1), v->convex = take(s, (size_t)m, 1);
+        if (map->dense) v->weight = DOUBLES((size_t)m * below);
+        else v->start = INTS(m + 1), v->column = INTS(map->start[map->rows]), v->value = DOUBLES(map->start[map->rows]);
+    }
+    if (s->block_count < 0) { space_close(s); return NULL; }
+    return s;
+}
