@@ -166,9 +166,12 @@ def _product(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix | None]:
         raise NetworkError(f"one of its layers sums {left.shape[1]} terms, more than the {_LONGEST_SUM - 1} supported")
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         product = storage.multiply(left, right)
+        if _picks(right):
+            return product, None
         rows, columns, terms = storage.entries(storage.multiply(storage.pattern(left), storage.pattern(right)))
         low_left, low_right = _lowest_bits(left, axis=1), _lowest_bits(right, axis=0)
-        short = significant_bits(storage.values_of(left)) + significant_bits(storage.values_of(right)) <= 53
+        bits = significant_bits(storage.values_of(left)), significant_bits(storage.values_of(right))
+        short = sum(bits) <= 53 or min(bits) <= 1
         representable = int(low_left.min(initial=2000)) + int(low_right.min(initial=2000)) >= -1074
         if short and representable and np.all(terms <= 1):
             return product, None
@@ -182,6 +185,14 @@ def _product(left: Matrix, right: Matrix) -> tuple[Matrix, Matrix | None]:
         return product, None
     kept = error != 0
     return product, storage.from_entries(_shape(product), rows[kept], columns[kept], error[kept])
+
+
+def _picks(matrix: Matrix) -> bool:
+    """Whether a product with this matrix from the right only moves columns: ones, at most one in each column."""
+    values = storage.values_of(matrix)
+    if not np.all((values == 0) | (values == 1)):
+        return False
+    return bool(np.all(np.asarray(matrix.sum(axis=0)) <= 1))
 
 
 def _lowest_bits(matrix: Matrix, axis: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

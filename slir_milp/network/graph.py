@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network.normal_form import TensorSpec
+from slir_milp.network.repair import mixes_precisions, tidy, widen_precision
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -82,11 +83,16 @@ def parse_onnx(content: bytes, folder: Path) -> ModelProto:
                 f"the model keeps its weights in another file, which cannot be read from {folder}: {first_line(error)}"
             ) from None
     try:
+        tidy(model)
+        if mixes_precisions(model):
+            widen_precision(model)
         onnx.checker.check_model(model)
         if model.functions:
             from onnx.inliner import inline_local_functions
 
             model = inline_local_functions(model)
+    except NetworkError:
+        raise
     except Exception as error:  # the checker's own type, but damaged models also make it raise others
         raise NetworkError(f"the model is not valid ONNX: {first_line(error)}") from None
     return model

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from slir_milp.network.cache import recall, remember
 from slir_milp.network.files import is_nnet, read_bytes, unpacked
 from slir_milp.network.normal_form import Network
 
@@ -19,17 +20,55 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True) -> Network
     path
         An ``.onnx`` or ``.nnet`` file, or either packed as ``.gz``.
     check
-        Compare what was read with the runtime at random points.
+        Compare what was read with the file's runtime at random points, unless the comparison with the very same file
+        was made before and is remembered (see :mod:`slir_milp.network.cache`).
+
+    Returns
+    -------
+    Network
+        With the digest of the file's bytes.
 
     Raises
     ------
     NetworkError
         If the file cannot be read, means something unsupported, or disagrees with the runtime.
+
+    Notes
+    -----
+    The network's meaning is real arithmetic over the stored constants.  Where a graph computes new constants from
+    stored ones, in its own element type, the results count as the stored constants.
     """
+    path = Path(path)
     stored = read_bytes(path)
-    content = unpacked(stored, path)
+    network = None if is_nnet(path) else recall(stored, path.name)
+    if network is None:
+        content = unpacked(stored, path)
+        network = _read_nnet(path, content, check) if is_nnet(path) else _read_onnx(path, stored, content, check)
+    return replace(network, sha256=hashlib.sha256(stored).hexdigest(), source=str(path))
+
+
+def _read_nnet(path: Path, content: bytes, check: bool) -> Network:
+    from slir_milp.network.compare import compare
+    from slir_milp.network.nnet import read_nnet
+    from slir_milp.network.runtime import Runtime
+
+    network = read_nnet(content)
+    if check:
+        compare(network, Runtime(path))
+    return network
+
+
+def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool) -> Network:
+    from slir_milp.network.compare import compare
     from slir_milp.network.graph import parse_onnx, read_graph
     from slir_milp.network.lowering import lower
+    from slir_milp.network.reference import float64_reference
+    from slir_milp.network.runtime import Runtime
 
-    network = lower(read_graph(parse_onnx(content, Path(path).parent)))
-    return replace(network, sha256=hashlib.sha256(stored).hexdigest(), source=os.fspath(path))
+    graph = read_graph(parse_onnx(content, path.parent))
+    network = lower(graph)
+    if check:
+        compare(network, Runtime(path), lambda: float64_reference(content, path.parent, network.inputs))
+        if not graph.external_data:
+            remember(stored, path.name, network)
+    return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,17 +82,7 @@ class Runtime:
 
 class _OnnxRunner:
     def __init__(self, content: bytes, path: str) -> None:
-        from slir_milp.network.graph import first_line
-
-        try:
-            try:
-                self._session = open_session(content)
-            except Exception:
-                if path.endswith(".gz"):
-                    raise
-                self._session = open_session(path)  # finds weights that lie in files next to it
-        except Exception as error:
-            raise NetworkError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from None
+        self._session = _session_of(content, path)
         self._path = path
         self._inputs = []
         for value in self._session.get_inputs():
@@ -114,3 +105,18 @@ class _OnnxRunner:
         except Exception as error:
             raise NetworkError(f"ONNX Runtime cannot run {self._path}: {first_line(error)}") from None
         return np.concatenate([np.asarray(result).ravel() for result in results])
+
+
+def _session_of(content: bytes, path: str) -> InferenceSession:
+    """Session of the file as it is, or else of the file as :mod:`slir_milp.network.repair` puts it right."""
+    from slir_milp.network.graph import first_line
+
+    try:
+        return open_session(content)
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        from slir_milp.network.graph import parse_onnx
+
+        try:
+            return open_session(parse_onnx(content, Path(path).parent).SerializeToString())
+        except Exception:
+            raise NetworkError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from None

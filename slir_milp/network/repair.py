@@ -1,0 +1,106 @@
+"""Accepting what ONNX Runtime and exporters accept although it is not quite valid ONNX.
+
+Nothing here guesses at a meaning: nodes may stand in any order, an output may lack its type, and a model that takes
+float64 inputs may store its weights in float32, whose values float64 represents exactly.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slir_milp.errors import NetworkError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
+
+def tidy(model: ModelProto) -> None:
+    """Sort the nodes and give every output a type, in place.
+
+    Raises
+    ------
+    NetworkError
+        If the nodes depend on each other in a circle.
+    """
+    from onnx import TensorProto
+
+    _sort(model)
+    for value in model.graph.output:
+        if not value.HasField("type"):
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _sort(model: ModelProto) -> None:
+    produced = {name for node in model.graph.node for name in node.output if name}
+    known: set[str] = set()
+    if all(_in_order(node, produced, known) for node in model.graph.node):
+        return
+    from networkx import DiGraph, NetworkXUnfeasible, lexicographical_topological_sort
+
+    producer = {name: number for number, node in enumerate(model.graph.node) for name in node.output if name}
+    order: DiGraph[int] = DiGraph()
+    order.add_nodes_from(range(len(model.graph.node)))
+    for number, node in enumerate(model.graph.node):
+        order.add_edges_from((producer[name], number) for name in node.input if name in producer)
+    try:
+        nodes = [model.graph.node[number] for number in lexicographical_topological_sort(order)]
+    except NetworkXUnfeasible:
+        raise NetworkError("the nodes of the model depend on each other in a circle") from None
+    copies = [_copy(node) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def _in_order(node: NodeProto, produced: set[str], known: set[str]) -> bool:
+    sound = all(name in known for name in node.input if name in produced)
+    known.update(node.output)
+    return sound
+
+
+def _copy(node: NodeProto) -> NodeProto:
+    from onnx import NodeProto
+
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def mixes_precisions(model: ModelProto) -> bool:
+    """Whether all inputs are float64 but weights are float32, with no Cast that would reconcile them."""
+    from onnx import TensorProto
+
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.type.tensor_type.elem_type for value in model.graph.input if value.name not in stored]
+    return (
+        bool(inputs)
+        and all(kind == TensorProto.DOUBLE for kind in inputs)
+        and any(tensor.data_type == TensorProto.FLOAT for tensor in model.graph.initializer)
+        and all(node.op_type != "Cast" for node in model.graph.node)
+    )
+
+
+def widen_precision(model: ModelProto) -> None:
+    """Turn every float32 into float64, in place: stored tensors, constants, casts, inputs and outputs."""
+    from onnx import TensorProto
+
+    for tensor in model.graph.initializer:
+        _widen_tensor(tensor)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+            value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                _widen_tensor(attribute.t)
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
+                attribute.i = TensorProto.DOUBLE
+
+
+def _widen_tensor(tensor: TensorProto) -> None:
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_type == TensorProto.FLOAT:
+        values = numpy_helper.to_array(tensor).astype(np.float64)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
