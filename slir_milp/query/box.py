@@ -65,8 +65,9 @@ class Box:
 
     def inside(self, dtype: type[np.floating[Any]]) -> GridBox:
         """Numbers of a floating-point type within the box."""
-        lower = [_first_at_least(value, strict, dtype) for value, strict in self.lower_ends]
-        upper = [-_first_at_least(-value, strict, dtype) for value, strict in self.upper_ends]
+        with np.errstate(over="ignore", under="ignore"):
+            lower = [_first_at_least(value, strict, dtype) for value, strict in self.lower_ends]
+            upper = [-_first_at_least(-value, strict, dtype) for value, strict in self.upper_ends]
         low, high = np.array(lower, dtype=dtype) + 0, np.array(upper, dtype=dtype) + 0  # (0 makes -0 positive)
         return GridBox(low, high, low <= high)
 
@@ -148,8 +149,7 @@ def is_tighter_lower(new: End, old: End) -> bool:
 
 def _first_at_least(value: Fraction, strict: bool, dtype: type[np.floating[Any]]) -> np.floating[Any]:
     """Smallest number of a type that is at least a value (greater than it, if strict); may be infinite."""
-    with np.errstate(over="ignore"):
-        number = dtype(round_up(value))  # to nearest: at most one step off, on either side
+    number = dtype(round_up(value))  # to nearest: at most one step off, on either side
     while not _admits(float(number), value, strict):
         number = np.nextafter(number, dtype(np.inf))
     while _admits(float(before := np.nextafter(number, dtype(-np.inf))), value, strict):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.query.box import Box, GridBox, Vector
-from slir_milp.query.formula import Atom
+from slir_milp.query.formula import Atom, Terms
 from slir_milp.query.numbers import round_down, round_up
 
 
@@ -133,13 +133,12 @@ class Clause:
         radius = np.zeros_like(matrix)
         constant = np.zeros(len(self.rows))
         for r, row in enumerate(self.rows):
-            scale = _scale(row)
-            for variable, coefficient in row.terms:
-                true = coefficient * scale
-                stored = float(true)
-                matrix[r, variable] = stored
-                radius[r, variable] = round_up(abs(true - Fraction(stored)))
-            constant[r] = round_down(row.constant * scale)
+            terms, offset = _scaled(row)
+            for variable, true in terms:
+                stored = matrix[r, variable] = true.numerator / true.denominator
+                if stored.as_integer_ratio() != (true.numerator, true.denominator):
+                    radius[r, variable] = round_up(abs(true - Fraction(stored)))
+            constant[r] = round_down(offset)
         strict = np.array([row.strict for row in self.rows], dtype=np.bool_)
         outputs, inputs = np.ascontiguousarray(matrix[:, n:]), np.ascontiguousarray(matrix[:, :n])
         return RowMatrix(outputs, inputs, constant, strict, radius if radius.any() else None)
@@ -155,8 +154,14 @@ def float64_box(clause: Clause) -> GridBox:
     return clause.box.inside(np.float64)
 
 
-def _scale(row: Atom) -> Fraction:
-    """Positive factor that makes a row's coefficients exact float64 numbers, if any does, and nothing overflow."""
+def _scaled(row: Atom) -> tuple[Terms, Fraction]:
+    """Multiply a row by a positive factor that makes all its coefficients exact float64 numbers, if any does.
+
+    The factor also keeps everything within the range of float64; it is one wherever that serves.  Returns the terms and
+    the constant.
+    """
+    if all(a.denominator == 1 and abs(a.numerator) <= 2**53 for _, a in row.terms):
+        return row.terms, row.constant  # nearly every row of nearly every query
     coefficients = [coefficient for _, coefficient in row.terms]
     scale = Fraction(1)
     if not all(map(_is_exact, coefficients)):
@@ -168,7 +173,9 @@ def _scale(row: Atom) -> Fraction:
     # A power of two keeps what is exact; it is needed for coefficients of extreme size only.
     largest = max(abs(a * scale) for a in (*coefficients, row.constant))
     exponent = largest.numerator.bit_length() - largest.denominator.bit_length()
-    return scale if abs(exponent) <= 500 else scale / Fraction(2) ** exponent
+    if abs(exponent) > 200:
+        scale /= Fraction(2) ** exponent
+    return tuple((variable, a * scale) for variable, a in row.terms), row.constant * scale
 
 
 def _is_exact(number: Fraction) -> bool:
