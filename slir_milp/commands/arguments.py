@@ -1,0 +1,205 @@
+"""The arguments of every subcommand, with their help."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from slir_milp._version import __version__
+from slir_milp.commands.exit_code import ExitCode
+from slir_milp.search.verdict import Engine, Options, Splitting
+
+if TYPE_CHECKING:
+    Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+_DESCRIPTION = "Complete verification of small neural networks: is there an input that meets the query?"
+_EXIT_CODES = """\
+exit codes:
+  0    decided: the first line of stdout is sat or unsat
+  1    bench: a verdict is wrong, or an instance could not be run
+  2    an argument or a file is at fault; stderr says which
+  3    undecided: the first line of stdout is unknown or timeout
+  70   a fault of this program
+  130  interrupted by Ctrl-C or SIGTERM; what was known by then is printed first
+"""
+_EXAMPLES = """\
+examples:
+  slir-milp verify network.onnx query.vnnlib --timeout 60
+  slir-milp problems list
+  slir-milp bench acasxu --timeout 60 --out results.csv
+
+"""
+_VERIFY = """\
+examples:
+  slir-milp verify network.onnx query.vnnlib
+  slir-milp verify network.onnx query.vnnlib --timeout 60 --json result.json
+
+the first line of stdout:
+  sat      an input meets the query; it and its outputs follow in VNN-LIB form
+  unsat    no input meets the query
+  unknown  undecided, for the reason given on stderr
+  timeout  undecided when the time was over
+
+"""
+_BENCH = """\
+examples:
+  slir-milp bench acasxu --timeout 60 --out results.csv
+  slir-milp bench acasxu --only '*prop_3*' --isolate
+
+The folder has an instances.csv (network, query, seconds allowed; no header) and may
+have a truth.csv with published verdicts. An instance gets the lesser of --timeout and
+its own limit. Run again with the same --out, the command goes on where it stopped.
+
+"""
+_PROBLEMS = """\
+examples:
+  slir-milp problems list
+  slir-milp problems show NAME
+  slir-milp problems fetch --to acasxu
+  slir-milp problems fetch --from ~/downloads/vnncomp --to acasxu
+
+"""
+_NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
+_QUERY_HELP = "a VNN-LIB file, or one packed as .gz"
+_BYTES_PER_MB = 1_000_000
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like all others, and whose help keeps its lines."""
+
+    def __init__(self, **settings: object) -> None:
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **settings)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end the program."""
+        print(f"slir-milp: error: {message}; see '{self.prog} --help'", file=sys.stderr)
+        raise SystemExit(int(ExitCode.BAD_INPUT))
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(prog="slir-milp", description=_DESCRIPTION, epilog=_EXAMPLES + _EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"slir-milp {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_verify(commands)
+    _add_bench(commands)
+    _add_info(commands)
+    _add_problems(commands)
+    return parser
+
+
+def options(arguments: argparse.Namespace) -> Options:
+    """The options of ``verify`` and ``bench``.
+
+    Raises
+    ------
+    OptionError
+        A value makes no sense.
+    """
+    memory: float | None = arguments.memory_limit
+    return Options(
+        timeout=arguments.timeout,
+        memory_limit=None if memory is None else int(memory * _BYTES_PER_MB),
+        engine=Engine(arguments.engine),
+        splitting=Splitting(arguments.split),
+        jobs=arguments.jobs,
+        seed=arguments.seed,
+    )
+
+
+def _add_verify(commands: Subparsers) -> None:
+    verify = _command(commands, "verify", "decide one query about one network", _VERIFY + _EXIT_CODES)
+    verify.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    verify.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
+    _add_options(verify, "seconds for the whole run, reading the files included (default: no limit)")
+    verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
+    verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
+    _add_network_check(verify)
+
+
+def _add_bench(commands: Subparsers) -> None:
+    bench = _command(commands, "bench", "decide every instance of a benchmark folder", _BENCH + _EXIT_CODES)
+    bench.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with an instances.csv")
+    _add_options(bench, "most seconds for any one instance (default: the instance's own limit)")
+    bench.add_argument("--out", type=Path, metavar="CSV", help="write a row as each instance ends; rows there are kept")
+    bench.add_argument("--isolate", action="store_true", help="run each instance in a process of its own")
+    bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
+    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these")
+
+
+def _add_info(commands: Subparsers) -> None:
+    info = _command(commands, "info", "show what is understood of a network and a query", _EXIT_CODES)
+    info.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    info.add_argument("query", type=Path, nargs="?", metavar="QUERY", help=_QUERY_HELP)
+    _add_network_check(info)
+
+
+def _add_problems(commands: Subparsers) -> None:
+    problems = _command(commands, "problems", "list, show and fetch problems to try", _PROBLEMS + _EXIT_CODES)
+    actions = problems.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _command(actions, "list", "list the problems that come with the program", "")
+    show = _command(actions, "show", "show one problem, its queries and where its files are", "")
+    show.add_argument("name", metavar="NAME", help="a name from the list")
+    fetch = _command(actions, "fetch", "bring the public ACAS Xu networks and properties, with SHA-256 checks", "")
+    origin = "a mirror, or a folder with the files in it (default: their public repository)"
+    fetch.add_argument("--from", dest="origin", metavar="URL_OR_FOLDER", help=origin)
+    fetch.add_argument("--to", type=Path, default=Path("acasxu"), metavar="FOLDER", help="(default: acasxu)")
+
+
+def _command(commands: Subparsers, name: str, text: str, epilog: str) -> Parser:
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
+
+
+def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
+    group = parser.add_argument_group("how to decide")
+    group.add_argument("--timeout", type=_positive, metavar="S", help=timeout)
+    group.add_argument("--memory-limit", type=_positive, metavar="MB", help="most resident memory, in 10^6 bytes")
+    group.add_argument(
+        "--engine",
+        choices=[engine.value for engine in Engine],
+        default=Engine.AUTO.value,
+        help="what may close a region: bounds, linear programs, one MILP; auto: what does best (default)",
+    )
+    group.add_argument(
+        "--split",
+        choices=[splitting.value for splitting in Splitting],
+        default=Splitting.AUTO.value,
+        help="what branching divides: the inputs' ranges or the activations' sides; auto: by score (default)",
+    )
+    group.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
+    group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
+
+
+def _add_network_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-network-check",
+        action="store_true",
+        help="do not compare the network, as read, with ONNX Runtime at random points",
+    )
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return value
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 up")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    value = _natural(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 would leave nothing to do")
+    return value

@@ -1,0 +1,162 @@
+"""``slir-milp verify``: one network, one query, one answer."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
+from slir_milp.commands.exit_code import ExitCode
+from slir_milp.commands.output import write_stdout
+from slir_milp.errors import OptionError, SlirError
+from slir_milp.report.progress import choose_display
+from slir_milp.report.text import answer, explanation
+from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
+
+if TYPE_CHECKING:
+    from slir_milp.network import Network
+    from slir_milp.query import Query
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``slir-milp verify`` is asked.
+
+    Attributes
+    ----------
+    network, query
+        The two files.
+    options
+        As given; its timeout counts from ``started``.
+    json
+        Where to write the JSON document, if anywhere.
+    quiet
+        Whether stderr shows errors only.
+    check_network
+        Whether to compare the network, as read, with ONNX Runtime.
+    started
+        Value of ``time.monotonic()`` when the run began.
+    """
+
+    network: Path
+    query: Path
+    options: Options
+    json: Path | None
+    quiet: bool
+    check_network: bool
+    started: float
+
+
+class _Run:
+    """One run: what the working thread leaves for the main thread to see."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.cancel = threading.Event()
+        self.progress: Progress | None = None
+        self.network: Network | None = None
+        self.query: Query | None = None
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.request.started
+
+    def work(self) -> Verdict:
+        """Read the files and search; called in the working thread."""
+        from slir_milp.network import load_network
+        from slir_milp.query import load_query
+        from slir_milp.search import verify
+
+        request = self.request
+        self.network = load_network(request.network, check=request.check_network)
+        self.query = load_query(request.query)
+        self.query.check_fits(self.network.input_size, self.network.output_size)
+        options = request.options
+        if options.timeout is not None:
+            remaining = options.timeout - self.elapsed()
+            if remaining <= 0:
+                return _out_of_time("Reading the files took all of it.")
+            options = replace(options, timeout=remaining)
+        return verify(self.network, self.query, options, progress=self.note, cancel=self.cancel)
+
+    def note(self, progress: Progress) -> None:
+        """Keep the latest snapshot; called in the working thread."""
+        self.progress = progress
+
+    def wait(self) -> Verdict:
+        """Run the work to its end, or until it has overrun its time by far."""
+        limit = self.request.options.timeout
+        give_up_at = None if limit is None else self.request.started + limit + max(1.0, 0.02 * limit)
+        told = False
+        with signals_cancel(self.cancel), choose_display(sys.stderr, quiet=self.request.quiet) as display:
+
+            def tick() -> None:
+                nonlocal told
+                if not self.cancel.is_set():
+                    display.show(self.progress, self.elapsed(), limit)
+                elif not told:
+                    told = True
+                    print("slir-milp: stopping; once more to leave at once", file=sys.stderr, flush=True)
+
+            try:
+                return run_in_background(self.work, tick=tick, give_up_at=give_up_at)
+            except OverrunError:
+                return _out_of_time("The search did not stop by itself and was left.")
+            except MemoryError:
+                return Verdict(Status.UNKNOWN, Reason.MEMORY_LIMIT, "The system has no more memory to give.")
+
+
+def run(request: Request) -> ExitCode:
+    """Answer a query, print the answer and write the JSON document.
+
+    Raises
+    ------
+    SlirError
+        A file or an option is at fault.
+    """
+    _prepare(request)
+    state = _Run(request)
+    verdict = state.wait()
+    elapsed = state.elapsed()
+    write_stdout(answer(verdict))
+    if not request.quiet:
+        print(explanation(verdict, elapsed), file=sys.stderr)
+    if request.json is not None:
+        from slir_milp.report.document import document, write_json
+
+        network = (str(request.network), state.network.sha256 if state.network else "")
+        query = (str(request.query), state.query.sha256 if state.query else "")
+        content = document(verdict, options=request.options, network=network, query=query, elapsed=elapsed)
+        write_json(request.json, content)
+    return exit_code(verdict)
+
+
+def exit_code(verdict: Verdict) -> ExitCode:
+    """The exit code that tells of a verdict."""
+    if verdict.status.decided:
+        return ExitCode.DECIDED
+    return ExitCode.INTERRUPTED if verdict.reason is Reason.INTERRUPTED else ExitCode.UNDECIDED
+
+
+def _out_of_time(detail: str) -> Verdict:
+    return Verdict(Status.TIMEOUT, Reason.TIME_LIMIT, detail)
+
+
+def _prepare(request: Request) -> None:
+    """See that the JSON document can be written before hours are spent; drop one of an earlier run."""
+    if request.json is None:
+        return
+    if any(request.json.exists() and other.exists() and request.json.samefile(other)
+           for other in (request.network, request.query)):  # fmt: skip
+        raise OptionError(f"--json {request.json} would overwrite an input file; name another file.")
+    if request.json.is_dir():
+        raise OptionError(f"--json {request.json} is a folder; name a file.")
+    if not request.json.parent.is_dir():
+        raise OptionError(f"the folder of --json {request.json} does not exist; make it first.")
+    try:
+        request.json.unlink(missing_ok=True)
+    except OSError as error:
+        raise SlirError(f"--json {request.json} cannot be replaced: {error.strerror or error}.") from error

@@ -1,0 +1,142 @@
+"""The JSON document of a run; its fields are described in ``docs/command-line.md``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from slir_milp._version import __version__
+from slir_milp.errors import OptionError
+
+if TYPE_CHECKING:
+    from slir_milp.search.verdict import Options, Verdict, Witness
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+FORMAT = 1
+"""Raised by one whenever a field changes its meaning or goes away."""
+
+_LIBRARIES = ("numpy", "scipy", "highspy", "networkx", "onnx", "onnxruntime", "rich")
+
+
+def document(
+    verdict: Verdict, *, options: Options, network: tuple[str, str], query: tuple[str, str], elapsed: float
+) -> Json:
+    """Everything about a run, as JSON values.
+
+    Parameters
+    ----------
+    verdict, options
+        The answer, and what was asked.
+    network, query
+        Path and SHA-256 of each file, ``""`` for a digest that is not known.
+    elapsed
+        Seconds of the whole run.
+    """
+    return {
+        "format": FORMAT,
+        "verdict": verdict.status.value,
+        "reason": {"code": verdict.reason.name.lower(), "text": verdict.reason.value, "detail": verdict.detail},
+        "witness": _witness(verdict.witness),
+        "near_miss": _witness(verdict.near_miss),
+        "closed_fraction": _number(verdict.closed_fraction),
+        "worst_bound": None if verdict.worst_bound is None else _number(verdict.worst_bound),
+        "output_bounds": [[_number(lower), _number(upper)] for lower, upper in verdict.output_bounds],
+        "open_regions": [
+            {"lower": _numbers(region.lower), "upper": _numbers(region.upper), "bound": _number(region.bound)}
+            for region in verdict.open_regions
+        ],
+        "statistics": asdict(verdict.statistics),
+        "seconds": elapsed,
+        "peak_memory_bytes": peak_memory(),
+        "options": {
+            "timeout": options.timeout,
+            "memory_limit": options.memory_limit,
+            "engine": options.engine.value,
+            "splitting": options.splitting.value,
+            "jobs": options.jobs,
+            "seed": options.seed,
+        },
+        "network": {"path": network[0], "sha256": network[1]},
+        "query": {"path": query[0], "sha256": query[1]},
+        "versions": _versions(),
+    }
+
+
+def write_json(path: Path, content: Json) -> None:
+    """Write a JSON file as a whole or not at all.
+
+    Raises
+    ------
+    OptionError
+        The file cannot be written.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            # mkstemp lets only the owner read; a result is as public as the umask says.
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OptionError(f"the result cannot be written to {path}: {error.strerror or error}.") from error
+
+
+def peak_memory() -> int | None:
+    """Largest resident memory of this process so far, in bytes; ``None`` where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _witness(witness: Witness | None) -> Json:
+    if witness is None:
+        return None
+    return {
+        "x": _numbers(tuple(float(value) for value in witness.x)),
+        "x_exact": [str(value) for value in witness.x],
+        "outputs": _numbers(witness.outputs),
+        "exact_outputs": [[str(lower), str(upper)] for lower, upper in witness.exact_outputs],
+        "holds_in_runtime": witness.holds_in_runtime,
+        "holds_exactly": witness.holds_exactly,
+    }
+
+
+def _number(value: float) -> Json:
+    """JSON has no infinity and no NaN: they become the strings ``inf``, ``-inf`` and ``nan``."""
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _numbers(values: tuple[float, ...]) -> list[Json]:
+    return [_number(value) for value in values]
+
+
+def _versions() -> dict[str, Json]:
+    """Versions of this program, of Python and of the libraries that this run has loaded."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, Json] = {"slir_milp": __version__, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        if library in sys.modules:
+            try:
+                versions[library] = version(library)
+            except PackageNotFoundError:
+                versions[library] = "unknown"
+    return versions
