@@ -31,6 +31,8 @@ class End(IntEnum):
     INHERITED = 2
     EMPTY = 3
     LEAF = 4
+    TIGHT = 5
+    STOPPED = 6
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Settings:
         Whether neuron bounds are first tightened by interval arithmetic.
     use_half_space
         Whether a region inherits its parent's refuting row.
+    report_tight
+        Whether regions that only rounding keeps open are set aside with the leaves, for exact arithmetic.
     """
 
     ascent_steps: int = 8
@@ -61,6 +65,7 @@ class Settings:
     warm_start: bool = False
     interval_step: bool = True
     use_half_space: bool = True
+    report_tight: bool = True
 
 
 def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,6 +150,7 @@ class Explorer:
             settings.warm_start,
             settings.interval_step,
             settings.use_half_space,
+            settings.report_tight,
             variant,
         )
         self._sizes = tuple(layer.size for layer in network.layers)

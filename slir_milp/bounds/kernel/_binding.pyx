@@ -36,13 +36,13 @@ cdef extern from "slir.h" nogil:
     ctypedef struct slir_settings:
         int ascent_steps
         double first_step, decay
-        int split_inputs, split_activations, warm_start, interval_step, use_half_space
+        int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
     ctypedef struct slir_layout:
         int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
         int has_half_space, has_slope, depth, volume, bound, size
     ctypedef struct slir_counts:
         int64_t regions
-        int64_t ended[5]
+        int64_t ended[7]
         int64_t input_splits, activation_splits, steps
         double closed_volume, max_depth
     ctypedef struct slir_stack:
@@ -148,7 +148,7 @@ cdef class Space:
     def __cinit__(self, Net net, const double[:, ::1] coefficients, const double[:, ::1] inputs,
                   const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict,
                   int ascent_steps, double first_step, double decay, bint split_inputs, bint split_activations,
-                  bint warm_start, bint interval_step, bint use_half_space, str variant=""):
+                  bint warm_start, bint interval_step, bint use_half_space, bint report_tight, str variant=""):
         cdef slir_settings settings
         self.owner = net
         self.kept = [coefficients, inputs, constants, cost, strict]
@@ -158,7 +158,7 @@ cdef class Space:
         settings.ascent_steps, settings.first_step, settings.decay = ascent_steps, first_step, decay
         settings.split_inputs, settings.split_activations = split_inputs, split_activations
         settings.warm_start, settings.interval_step = warm_start, interval_step
-        settings.use_half_space = use_half_space
+        settings.use_half_space, settings.report_tight = use_half_space, report_tight
         self.kernel = _kernel(variant)
         self.layout = slir_layout_of(&net.net, &self.clause)
         self.space = self.kernel.open(&net.net, &self.clause, &settings)

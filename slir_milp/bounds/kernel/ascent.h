@@ -82,7 +82,8 @@ static void walk_forward(slir_space *s, const double *point, double *row_values)
 }
 
 /* Bound of one combination of rows; leaves its input row in `s->row` and the coefficients met in every level's trace. */
-static double bound_combination(slir_space *s, const double *weights, double *constant_out, double *beta) {
+static double bound_combination(slir_space *s, const double *weights, double *constant_out, double *beta,
+                                double *rounding) {
     const slir_clause *clause = s->clause;
     double *combined = s->outputs, constant = 0.0, cost = 0.0, error = 0.0, mass = 0.0;
     for (int o = 0; o < clause->outputs; o++) combined[o] = 0.0;
@@ -107,6 +108,8 @@ static double bound_combination(slir_space *s, const double *weights, double *co
     }
     memcpy(s->row, a, (size_t)s->padded_inputs * sizeof(double));
     *constant_out = settled(s, constant - cost * (1.0 + 0x1p-30), error, mass);
+    *rounding = constant - *constant_out;
+    for (int q = 0; q < s->inputs; q++) *rounding += 2.0 * fabs(s->row[q]) * s->charge[q];
     return region_minimum(s, s->row, *constant_out, beta);
 }
 
@@ -200,15 +203,19 @@ static void start_weights(slir_space *s) {
     s->weights[best] = 1.0;
 }
 
-/* The whole ascent.  Returns the best bound; its row, minimiser, slopes and weights are in the best_… fields. */
-static double ascend(slir_space *s, double *constant, slir_counts *counts) {
+/* The whole ascent.  Returns the best bound; its row, minimiser, slopes and weights are in the best_… fields.  `*tight` tells
+ * whether no more than rounding keeps it from being positive. */
+static double ascend(slir_space *s, double *constant, int *tight, slir_counts *counts) {
     double best = -INFINITY, step = s->settings.first_step;
     *constant = -INFINITY;
     for (int t = 0;; t++) {
-        double at, beta, value = bound_combination(s, s->weights, &at, &beta);
+        double at, beta, rounding, value = bound_combination(s, s->weights, &at, &beta, &rounding);
         if (counts) counts->steps++;
         minimiser(s, s->row, beta, s->point);
-        if (value > best || t == 0) keep_best(s, value, at, &best, constant);
+        if (value > best || t == 0) {
+            keep_best(s, value, at, &best, constant);
+            *tight = value + 4.0 * rounding >= 0;
+        }
         if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
         walk_forward(s, s->point, s->row_values);
         step_slopes(s, step);

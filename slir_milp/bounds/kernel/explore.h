@@ -21,7 +21,8 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     enter_region(s, record);
     *value = INFINITY, *constant = 0.0;
     if (s->has_half_space && box_minimum(s, s->normal, s->offset) > 0) return SLIR_CLOSED_INHERITED;
-    if (!bound_neurons(s, record + at->neuron_lower, record + at->neuron_upper, sides)) return SLIR_CLOSED_EMPTY;
+    int end = bound_neurons(s, record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
+    if (end != SLIR_OPEN) return end;
     if (s->settings.warm_start && record[at->has_slope] != 0.0) {
         memcpy(s->weights, record + at->weight, (size_t)s->clause->rows * sizeof(double));
         for (int k = 0; k < net->depth; k++) {
@@ -33,8 +34,9 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     } else
         start_weights(s);
     memcpy(s->best_kink, s->kink, (size_t)net->neurons * sizeof(double));
-    *value = ascend(s, constant, counts);
-    return refutes(s, *value, s->best_weights) ? SLIR_CLOSED_BOUND : SLIR_OPEN;
+    *value = ascend(s, constant, &tight, counts);
+    if (refutes(s, *value, s->best_weights)) return SLIR_CLOSED_BOUND;
+    return tight && s->settings.report_tight ? SLIR_TIGHT : SLIR_OPEN;
 }
 
 static void evaluate(slir_space *s, const double *x, double *outputs) {
@@ -81,8 +83,9 @@ static int looks_like_a_witness(slir_space *s, const double *x) {
 static int analyse(slir_space *s, double *record, int8_t *sides, double *value, double *row, double *minimiser_out,
                    double *slopes, double *weights) {
     double constant;
+    s->cancel = NULL, s->deadline = INFINITY;
     int end = bound_region(s, record, sides, value, &constant, NULL);
-    if (end == SLIR_OPEN || end == SLIR_CLOSED_BOUND) {
+    if (end == SLIR_OPEN || end == SLIR_TIGHT || end == SLIR_CLOSED_BOUND) {
         memcpy(row, s->best_row, (size_t)s->inputs * sizeof(double));
         row[s->inputs] = constant;
         memcpy(minimiser_out, s->best_point, (size_t)s->inputs * sizeof(double));
@@ -137,30 +140,26 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
     return 1;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
                    const volatile int *cancel, double *candidate, slir_counts *counts) {
     const slir_layout *at = &s->layout;
     int64_t size = at->size, neurons = s->net->neurons;
+    s->cancel = cancel, s->deadline = deadline;
     for (int64_t done = 0; open->count > 0 && done < budget; done++) {
-        if (*cancel || now() > deadline) break;
+        if (must_stop(s)) break;
         if (!reserve(open, 1, size, neurons)) return -1;
         double *record = open->records + (open->count - 1) * size, value, constant;
         int8_t *sides = s->settings.split_activations ? open->sides + (open->count - 1) * neurons : NULL;
         int end = bound_region(s, record, sides, &value, &constant, counts), found = 0;
+        if (end == SLIR_STOPPED) break;
         counts->regions++;
-        if (end == SLIR_OPEN) {
+        if (end == SLIR_OPEN || end == SLIR_TIGHT) {
             found = looks_like_a_witness(s, s->best_point);
             if (found) memcpy(candidate, s->best_point, (size_t)s->inputs * sizeof(double));
-            if (!split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
+            if (end == SLIR_OPEN && !split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
         }
         counts->ended[end]++;
-        if (end == SLIR_LEAF) {
+        if (end == SLIR_LEAF || end == SLIR_TIGHT) {
             if (!reserve(leaves, 1, size, neurons)) return -1;
             record[at->bound] = value;
             memcpy(leaves->records + leaves->count * size, record, (size_t)size * sizeof(double));

@@ -39,7 +39,15 @@ static inline int is_unstable(const slir_map *map, int i, double lower, double u
     return lower < 0 && upper > 0 && map->negative[i] != map->positive[i];
 }
 
-/* Returns 0 if some neuron has no value left, so that the region holds no point. */
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int must_stop(const slir_space *s) { return (s->cancel && *s->cancel) || now() > s->deadline; }
+
+/* Returns SLIR_OPEN, SLIR_CLOSED_EMPTY if some neuron has no value left, or SLIR_STOPPED; what was tightened is sound. */
 static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
     const slir_net *net = s->net;
     for (int k = 0; k < net->depth; k++) {
@@ -63,6 +71,7 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
             if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
         int padded = k ? s->levels[k - 1].padded : s->padded_inputs;
         for (int from = 0; from < count; from += s->chunk / 2) {
+            if (s->width > 128 && must_stop(s)) return SLIR_STOPPED;
             int upto = from + s->chunk / 2 < count ? from + s->chunk / 2 : count, rows = 2 * (upto - from);
             double *a = s->rows_a, *b = s->rows_b;
             for (int c = from; c < upto; c++) {
@@ -84,7 +93,7 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
                     -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &beta);
                 if (low > lower[i]) lower[i] = low;
                 if (high < upper[i]) upper[i] = high;
-                if (lower[i] > upper[i]) return 0;
+                if (lower[i] > upper[i]) return SLIR_CLOSED_EMPTY;
                 if (s->settings.split_inputs) {
                     double sum = 0.0, *share = s->share_all + (int64_t)(net->first[k] + i) * s->inputs;
                     for (int q = 0; q < s->inputs; q++)
@@ -99,5 +108,5 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
         restrict_level(s, k, lower, upper, side);
         restrict_matrix(s, k);
     }
-    return 1;
+    return SLIR_OPEN;
 }

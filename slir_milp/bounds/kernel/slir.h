@@ -49,6 +49,7 @@ typedef struct {
     int warm_start;           /* start from the parent's slopes and weights? */
     int interval_step;        /* intersect with plain interval arithmetic before going backward? */
     int use_half_space;       /* inherit the parent's refuting row? */
+    int report_tight;         /* set regions aside that only rounding keeps open? */
 } slir_settings;
 
 /* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on. */
@@ -71,6 +72,8 @@ enum { /* how a region ended */
     SLIR_CLOSED_INHERITED, /* by its parent's half-space alone */
     SLIR_CLOSED_EMPTY,     /* no point has the sides or bounds that it asks for */
     SLIR_LEAF,             /* nothing is left to split */
+    SLIR_TIGHT,            /* open by no more than rounding: worth a look in exact arithmetic */
+    SLIR_STOPPED,          /* the clock or the caller stopped the work on it */
     SLIR_ENDS
 };
 

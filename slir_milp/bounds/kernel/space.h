@@ -41,6 +41,8 @@ struct slir_space {
     double *best_kink, *weights, *best_weights, *row_values, *scores;
     double *point, *best_point, *row, *best_row, *outputs, *forward_a, *forward_b;
     int *order;
+    double deadline;               /* on the monotonic clock */
+    const volatile int *cancel;    /* NULL: nobody can */
     double *breakpoints;
     void **blocks;
     int block_count;
