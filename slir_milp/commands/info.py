@@ -12,9 +12,9 @@ import numpy as np
 
 from slir_milp.activations import ABS, IDENTITY, RELU, Hinge
 from slir_milp.commands.exit_code import ExitCode
+from slir_milp.commands.files import read_network, read_query
 from slir_milp.commands.output import write_stdout
-from slir_milp.network import load_network
-from slir_milp.query import grouped_clauses, load_query
+from slir_milp.query import grouped_clauses
 from slir_milp.report.text import plural
 
 if TYPE_CHECKING:
@@ -35,12 +35,10 @@ def run(network: Path, query: Path | None, *, check_network: bool) -> ExitCode:
     SlirError
         A file is at fault, or the two do not fit each other.
     """
-    loaded = load_network(network, check=check_network)
+    loaded = read_network(network, check=check_network)
     lines = _describe_network(loaded)
     if query is not None:
-        question = load_query(query)
-        question.check_fits(loaded.input_size, loaded.output_size)
-        lines += ["", *_describe_query(question)]
+        lines += ["", *_describe_query(read_query(query, loaded))]
     write_stdout("\n".join(lines) + "\n")
     return ExitCode.DECIDED
 

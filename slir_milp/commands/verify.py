@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.commands.exit_code import ExitCode
+from slir_milp.commands.files import read_network, read_query
 from slir_milp.commands.output import write_stdout
 from slir_milp.errors import OptionError, SlirError
 from slir_milp.report.progress import choose_display
@@ -66,14 +67,11 @@ class _Run:
 
     def work(self) -> Verdict:
         """Read the files and search; called in the working thread."""
-        from slir_milp.network import load_network
-        from slir_milp.query import load_query
         from slir_milp.search import verify
 
         request = self.request
-        self.network = load_network(request.network, check=request.check_network)
-        self.query = load_query(request.query)
-        self.query.check_fits(self.network.input_size, self.network.output_size)
+        self.network = read_network(request.network, check=request.check_network)
+        self.query = read_query(request.query, self.network)
         options = request.options
         if options.timeout is not None:
             remaining = options.timeout - self.elapsed()

@@ -1,0 +1,47 @@
+"""Fixtures that several test files share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stand_in import BOX, DECLARATIONS, TINY, FakeSearch
+
+from slir_milp.search.verdict import Verdict
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A network of two inputs and one output, the sum of their rectified values."""
+    path = tmp_path / "tiny.nnet"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Path:
+    """A query that fits it: can the output be 3 or more?  (No: at most 2.)"""
+    path = tmp_path / "tiny.vnnlib"
+    path.write_text(f"{DECLARATIONS}{BOX}(assert (>= Y_0 3))\n")
+    return path
+
+
+@pytest.fixture
+def searching(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeSearch]:
+    """Replace the search by one that gives some answers in turn, the last for ever."""
+
+    def replace(*answers: Verdict | Exception) -> FakeSearch:
+        fake = FakeSearch(list(answers))
+        monkeypatch.setattr("slir_milp.search.verify", fake, raising=False)
+        return fake
+
+    return replace
+
+
+@pytest.fixture(scope="session")
+def benchmarks() -> Path:
+    """The folder of real benchmarks; the test is skipped where there is none."""
+    folder = os.environ.get("SLIR_MILP_BENCHMARKS", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SLIR_MILP_BENCHMARKS names no folder of benchmarks")
+    return Path(folder)
