@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError
 from slir_milp.network import storage
-from slir_milp.network.affine import Affine, Matrix, Vector
+from slir_milp.network.affine import Affine, Matrix, Vector, is_sparse
 from slir_milp.network.rounding import TINY, lowest_bit, product_error, quotient_error, significant_bits, sum_error
 from slir_milp.network.storage import Index
 
@@ -76,7 +77,7 @@ def add(left: Affine, right: Affine) -> Affine:
     """Sum of two maps with equally many rows."""
     columns = max(left.columns, right.columns)
     left, right = widen(left, columns), widen(right, columns)
-    if storage.is_sparse(left.weight) != storage.is_sparse(right.weight):
+    if is_sparse(left.weight) != is_sparse(right.weight):
         left, right = _sparse(left), _sparse(right)
     with np.errstate(over="ignore", invalid="ignore"):
         weight = storage.plus(left.weight, right.weight)
@@ -195,11 +196,11 @@ def _picks(matrix: Matrix) -> bool:
     return bool(np.all(np.asarray(matrix.sum(axis=0)) <= 1))
 
 
-def _lowest_bits(matrix: Matrix, axis: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _lowest_bits(matrix: Matrix, axis: int) -> NDArray[np.int64]:
     """Lowest set bit over each row (``axis=1``) or column (``axis=0``)."""
     lowest = np.full(matrix.shape[1 - axis], 2000, dtype=np.int64)
     if isinstance(matrix, np.ndarray):
-        return np.minimum(lowest, np.min(lowest_bit(matrix), axis=axis, initial=2000))
+        return np.asarray(np.min(lowest_bit(matrix), axis=axis, initial=2000))
     place = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) if axis == 1 else matrix.indices
     np.minimum.at(lowest, place, lowest_bit(matrix.data))
     return lowest

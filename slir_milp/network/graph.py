@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network.normal_form import TensorSpec
-from slir_milp.network.repair import mixes_precisions, tidy, widen_precision
+from slir_milp.network.repair import check_but_for_outputs, mixes_precisions, sort_nodes, widen_precision
 
 if TYPE_CHECKING:
     from networkx import DiGraph
@@ -66,13 +66,12 @@ def parse_onnx(content: bytes, folder: Path) -> ModelProto:
         If the bytes are no valid ONNX model, or a file they refer to is missing.
     """
     import onnx
-    from google.protobuf.message import DecodeError
     from onnx.external_data_helper import load_external_data_for_model
 
     try:
         model = onnx.load_model_from_string(content)
-    except DecodeError as error:
-        raise NetworkError(f"the file is not an ONNX model, or is damaged ({error})") from None
+    except Exception as error:  # the protocol buffers' own type, of a package without typing
+        raise NetworkError(f"the file is not an ONNX model, or is damaged: {first_line(error)}") from None
     if not model.HasField("graph"):
         raise NetworkError("the file is not an ONNX model: it holds no graph")
     if has_external_data(model):
@@ -83,10 +82,10 @@ def parse_onnx(content: bytes, folder: Path) -> ModelProto:
                 f"the model keeps its weights in another file, which cannot be read from {folder}: {first_line(error)}"
             ) from None
     try:
-        tidy(model)
+        sort_nodes(model)
         if mixes_precisions(model):
             widen_precision(model)
-        onnx.checker.check_model(model)
+        check_but_for_outputs(model)
         if model.functions:
             from onnx.inliner import inline_local_functions
 
@@ -168,15 +167,16 @@ def _input_spec(value: ValueInfoProto) -> TensorSpec:
     shape = []
     for axis, dimension in enumerate(kind.shape.dim):
         fixed = dimension.HasField("dim_value") and dimension.dim_value > 0
-        if not fixed and (axis > 0 or (dimension.HasField("dim_value") and dimension.dim_value == 0)):
+        if dimension.HasField("dim_value") and dimension.dim_value == 0:
+            raise NetworkError(f"input '{value.name}' has no elements: dimension {axis} is zero")
+        if not fixed and axis > 0:
             raise NetworkError(
                 f"input '{value.name}' has no fixed size in dimension {axis}; only the first (the batch) may be free: "
                 "fix the others when exporting the model"
             )
         shape.append(dimension.dim_value if fixed else 1)
     spec = TensorSpec(value.name, tuple(shape), dtype)
-    if checked_size(spec.shape) == 0:
-        raise NetworkError(f"input '{value.name}' has no elements")
+    checked_size(spec.shape)
     return spec
 
 

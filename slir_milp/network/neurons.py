@@ -55,9 +55,7 @@ class Neurons:
 
     def hinge(self, pre: Affine, function: Hinge) -> Affine:
         """One activation applied to all rows."""
-        return self.hinges(
-            pre, np.full(pre.rows, function.negative_slope), np.full(pre.rows, function.positive_slope)
-        )
+        return self.hinges(pre, np.full(pre.rows, function.negative_slope), np.full(pre.rows, function.positive_slope))
 
     def hinges(self, pre: Affine, negative: Vector, positive: Vector) -> Affine:
         """Make one neuron a row, with its own slopes left and right of zero; the result picks their outputs."""

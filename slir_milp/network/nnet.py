@@ -14,6 +14,7 @@ ACAS Xu networks store, all of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ def _weights(content: bytes) -> list[tuple[Single, Single]]:
     for position, count in ((3, inputs), (4, inputs), (5, inputs + 1), (6, inputs + 1)):
         lines.numbers(position, count)
     found, position = [], _HEADER_LINES
-    for columns, rows in zip(sizes, sizes[1:], strict=False):
+    for columns, rows in pairwise(sizes):
         if position + 2 * rows > len(lines.lines):
             raise NetworkError("the file ends too early; it may have been cut off")
         weight = np.array([lines.numbers(position + row, columns) for row in range(rows)], dtype=np.float32)
@@ -108,13 +109,9 @@ def read_nnet(content: bytes) -> Network:
     NetworkError
         If the text is malformed; the message names the line.
     """
-    maps = [
-        finish(Affine(weight.astype(np.float64), bias.astype(np.float64))) for weight, bias in _weights(content)
-    ]
+    maps = [finish(Affine(weight.astype(np.float64), bias.astype(np.float64))) for weight, bias in _weights(content)]
     layers = tuple(Layer(affine, (RELU,), np.zeros(affine.rows, dtype=np.int32)) for affine in maps[:-1])
-    return Network(
-        layers, maps[-1], (TensorSpec("X", (maps[0].columns,)),), (TensorSpec("Y", (maps[-1].rows,)),)
-    )
+    return Network(layers, maps[-1], (TensorSpec("X", (maps[0].columns,)),), (TensorSpec("Y", (maps[-1].rows,)),))
 
 
 class NnetRunner:

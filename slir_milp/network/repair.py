@@ -16,23 +16,31 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 
-def tidy(model: ModelProto) -> None:
-    """Sort the nodes and give every output a type, in place.
+def check_but_for_outputs(model: ModelProto) -> None:
+    """Run ONNX's own checker, but let outputs lack type or shape: they follow from the nodes."""
+    from onnx import TensorProto, TypeProto, checker
+
+    declared = [TypeProto() for _ in model.graph.output]
+    for kept, value in zip(declared, model.graph.output, strict=True):
+        kept.CopyFrom(value.type)
+        if not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.elem_type = value.type.tensor_type.elem_type or TensorProto.FLOAT
+            value.type.tensor_type.shape.SetInParent()
+    try:
+        checker.check_model(model)
+    finally:
+        for kept, value in zip(declared, model.graph.output, strict=True):
+            value.type.CopyFrom(kept)
+
+
+def sort_nodes(model: ModelProto) -> None:
+    """Put every node after those it reads from, in place.
 
     Raises
     ------
     NetworkError
         If the nodes depend on each other in a circle.
     """
-    from onnx import TensorProto
-
-    _sort(model)
-    for value in model.graph.output:
-        if not value.HasField("type"):
-            value.type.tensor_type.elem_type = TensorProto.FLOAT
-
-
-def _sort(model: ModelProto) -> None:
     produced = {name for node in model.graph.node for name in node.output if name}
     known: set[str] = set()
     if all(_in_order(node, produced, known) for node in model.graph.node):

@@ -19,7 +19,10 @@ FloatArray = NDArray[Any]
 
 
 def open_session(model: bytes | str) -> InferenceSession:
-    """Single-threaded ONNX Runtime session (CPU) that prints nothing."""
+    """Single-threaded ONNX Runtime session (CPU) that prints nothing.
+
+    Its graph optimizations, which have limits of their own (some fail on float64), are turned off if it fails with them.
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
@@ -27,7 +30,11 @@ def open_session(model: bytes | str) -> InferenceSession:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception:  # ONNX Runtime's exceptions have no common base
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Runtime:
@@ -113,7 +120,7 @@ def _session_of(content: bytes, path: str) -> InferenceSession:
 
     try:
         return open_session(content)
-    except Exception as error:  # ONNX Runtime's exceptions have no common base
+    except Exception as error:
         from slir_milp.network.graph import parse_onnx
 
         try:

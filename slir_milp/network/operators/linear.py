@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
@@ -97,13 +100,13 @@ def _scaled(affine: Affine, factor: float) -> Affine:
     return affine if factor == 1.0 else compose.scale(affine, np.full(affine.rows, factor))
 
 
-def _transposed(value: Tensor | np.ndarray | None) -> Tensor | np.ndarray | None:
+def _transposed(value: Tensor | NDArray[Any] | None) -> Tensor | NDArray[Any] | None:
     if isinstance(value, Tensor):
         return Tensor(value.shape[::-1], value.dtype, compose.take(value.affine, value.indices.T.ravel()))
     return None if value is None else value.T
 
 
-def _matmul(call: Call, left: Tensor | np.ndarray | None, right: Tensor | np.ndarray | None) -> Affine:
+def _matmul(call: Call, left: Tensor | NDArray[Any] | None, right: Tensor | NDArray[Any] | None) -> Affine:
     if isinstance(left, Tensor) and isinstance(right, np.ndarray):
         matrix = _right_factor(left.indices, call.finite(right))
         return compose.compose(matrix, left.affine)

@@ -7,18 +7,21 @@ constant of the operator (padding, or an element of a constant operand).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from slir_milp.network import compose
+from slir_milp.network.affine import Affine
 from slir_milp.network.folding import NodeRunner
-from slir_milp.network.graph import MAX_ELEMENTS, checked_size
+from slir_milp.network.graph import checked_size
 from slir_milp.network.operators.call import Call, Tensor
 
 
 def move(call: Call) -> list[Tensor]:
     """Lower any operator that moves elements."""
-    names = [name for name in call.node.input]
-    given = dict(zip(names, call.operands, strict=True))
+    given = dict(zip(call.node.input, call.operands, strict=True))
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     constants = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
     wanted = {name: result for name, result in zip(call.node.output, call.results, strict=True) if name}
@@ -41,7 +44,7 @@ def move(call: Call) -> list[Tensor]:
     return [next(iterator) if name else moved[0] for name in call.node.output]
 
 
-def _resolved(call: Call, first: np.ndarray, second: np.ndarray, pool: compose.Affine) -> compose.Affine:
+def _resolved(call: Call, first: NDArray[Any], second: NDArray[Any], pool: Affine) -> Affine:
     step = second.astype(np.float64) - first
     is_row = step == pool.rows
     fixed = first == second
@@ -62,8 +65,7 @@ def keep(call: Call) -> list[Tensor]:
         raise call.unsupported("in training mode (it is random)")
     if call.results[0][1] not in ("float32", "float64"):
         raise call.unsupported(f"of computed tensors to element type {call.results[0][1]}")
-    kept = call.result(call.tensor(0).affine)
-    return kept if len(call.results) == 1 else [*kept, *kept[:0]]
+    return call.result(call.tensor(0).affine)
 
 
 def _trains(call: Call) -> bool:
@@ -71,6 +73,3 @@ def _trains(call: Call) -> bool:
     if isinstance(mode, Tensor):
         return True
     return bool(np.any(mode)) if mode is not None else False
-
-
-assert MAX_ELEMENTS * 2 <= 2**24, "row numbers must be exact in float32"

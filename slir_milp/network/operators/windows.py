@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
-from slir_milp.network.affine import Affine
 from slir_milp.network.operators.call import Call, Shape, Tensor
 from slir_milp.network.operators.hinges import largest
 from slir_milp.network.storage import Index
@@ -39,7 +39,7 @@ def _windows(call: Call, source: Shape, result: Shape, kernel: Shape) -> _Window
     begins, ends = _pads(call, source, result, kernel, strides, dilations)
     if int(np.prod(result, dtype=object)) * int(np.prod(kernel, dtype=object)) > storage.MAX_ENTRIES:
         raise NetworkError(f"operator {call.node.op_type} is larger than supported")
-    places = np.zeros((1, 1), dtype=np.intp)
+    places: Index = np.zeros((1, 1), dtype=np.intp)
     inside = np.ones((1, 1), dtype=bool)
     padded = np.ones((1, 1), dtype=bool)
     for axis in range(dimensions):
@@ -51,8 +51,9 @@ def _windows(call: Call, source: Shape, result: Shape, kernel: Shape) -> _Window
     return _Windows(np.where(inside, places, -1), padded)
 
 
-def _outer(left: NDArray[np.generic], right: NDArray[np.generic], combine: np.ufunc) -> NDArray[np.generic]:
-    both = combine(left[:, None, :, None], right[None, :, None, :])
+def _outer(left: NDArray[Any], right: NDArray[Any], combine: np.ufunc) -> NDArray[Any]:
+    """Combine windows over some dimensions with those over the next."""
+    both: NDArray[Any] = combine(left[:, None, :, None], right[None, :, None, :])
     return both.reshape(left.shape[0] * right.shape[0], left.shape[1] * right.shape[1])
 
 
@@ -133,11 +134,7 @@ def average_pool(call: Call) -> list[Tensor]:
 def max_pool(call: Call) -> list[Tensor]:
     """Lower MaxPool."""
     _, rows = _pooled(call)
-    return call.result(_maximum(call, call.tensor(0).affine, rows))
-
-
-def _maximum(call: Call, affine: Affine, rows: Index) -> Affine:
-    return largest(call.neurons, affine, rows)
+    return call.result(largest(call.neurons, call.tensor(0).affine, rows))
 
 
 def _pooled(call: Call) -> tuple[_Windows, Index]:
