@@ -95,7 +95,7 @@ class Isolated:
             result, messages = Path(folder) / "result.json", Path(folder) / "stderr.txt"
             command = [sys.executable, "-P", "-m", "slir_milp", "verify", str(network), str(query), "--quiet"]
             command += ["--json", str(result), *_arguments(options)]
-            limit = math.inf if options.timeout is None else options.timeout + max(5.0, 0.1 * options.timeout)
+            limit = math.inf if options.timeout is None else options.timeout + _overrun(options.timeout)
             with open(messages, "wb") as errors:
                 # In a session of its own, a Ctrl-C on the terminal reaches this process only, which passes it on.
                 child = subprocess.Popen(
@@ -113,6 +113,11 @@ class Isolated:
                 status = Status.UNKNOWN if cancel.is_set() else Status.TIMEOUT
                 return _answer(Verdict(status, reason, "The process had to be ended."))
             raise SlirError(_last_words(messages, child.returncode))
+
+
+def _overrun(timeout: float) -> float:
+    """Seconds over its time after which a process is ended; it should have ended itself long before."""
+    return max(5.0, 0.1 * timeout)
 
 
 def _answer(verdict: Verdict) -> Answer:

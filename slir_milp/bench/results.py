@@ -112,7 +112,7 @@ class ResultsFile:
                 raise SlirError(f"{path} has results of another engine than '{engine}'; name another file.")
             self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (closed by __exit__)
             if self._file.tell() == 0:
-                csv.writer(self._file).writerow(_COLUMNS)
+                csv.writer(self._file, lineterminator="\n").writerow(_COLUMNS)
                 self._file.flush()
         except OSError as error:
             raise SlirError(f"{path} cannot be opened: {error.strerror or error}.") from error
@@ -150,7 +150,7 @@ class ResultsFile:
             return
         values = (" ".join(value.split()) if isinstance(value, str) else value for value in asdict(row).values())
         try:
-            csv.writer(self._file).writerow("" if value is None else value for value in values)
+            csv.writer(self._file, lineterminator="\n").writerow("" if value is None else value for value in values)
             self._file.flush()
         except OSError as error:
             raise SlirError(f"a row of results cannot be written: {error.strerror or error}.") from error
@@ -164,8 +164,9 @@ def _repair(path: Path) -> None:
     if not path.exists():
         return
     with open(path, "r+b") as file:
-        content = file.read()
-        if content and not content.endswith(b"\n") and content[:4] == b"onnx":
+        content, header = file.read(), ",".join(_COLUMNS).encode()
+        is_ours = content.startswith(header) or header.startswith(content)
+        if is_ours and not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)
 
 

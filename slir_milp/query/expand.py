@@ -148,7 +148,7 @@ class _Expansion:
         pending = partial.pending
         if bounding or others:
             old = [p for p in pending if self.bounds_inputs(p)]
-            pending = (*bounding, *old, *others, *pending[len(old) :])
+            pending = (*bounding, *old, *others, *pending[len(old) + 1 :])
         return _Partial(bounds, (*partial.rows, *rows), pending)
 
     def bounds_inputs(self, alternative: Or) -> bool:

@@ -1,0 +1,390 @@
+"""Branch and bound over all open conjunctions at once, by any number of threads.
+
+The frontier is a stack of pieces: a piece is a stack of open regions of one target, laid out for the compiled kernel.  A
+worker takes the newest piece, explores it depth first for a while without the interpreter, and puts back what is left; when
+another worker is idle it leaves the older (larger) half behind.  With one worker the order of regions is that of a plain
+depth-first search and does not depend on the clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.bounds.exact import refuted_exactly
+from slir_milp.bounds.kernel import Conjunction, Explorer, Settings
+from slir_milp.bounds.magnitude import Slack
+from slir_milp.network.affine import Vector
+from slir_milp.network.normal_form import Network
+from slir_milp.query import Box
+from slir_milp.search.falsify import attack
+from slir_milp.search.leaves import exact_rows, region_ends
+from slir_milp.search.limits import Limits
+from slir_milp.search.replay import Replayer
+from slir_milp.search.target import Root
+from slir_milp.search.verdict import Reason, Witness
+
+Records = NDArray[np.float64]
+Sides = NDArray[np.int8]
+
+_WORK_PER_CALL = 4.0e7
+"""Multiplications after which a worker looks up: some tens of milliseconds."""
+
+
+@dataclass(eq=False)
+class Target:
+    """One conjunction over one box: what is to be refuted, and how far that has come.
+
+    Attributes
+    ----------
+    box
+        The exact box of the inputs.
+    rows
+        The inequalities as written.
+    conjunction
+        The same for the kernel.
+    slack, compiled
+        Rounding charges and the compiled network, valid for the box.
+    root
+        Interval bounds over the box.
+    settings
+        What the kernel may do.
+    layout
+        Where the parts of a region's record are.
+    closed
+        Fraction of the volume that is closed.
+    regions
+        Number of regions bounded.
+    next_attack
+        Number of regions at which the falsifier is called again.
+    undecided
+        Boxes too small to split that could not be decided: lower end, upper end, bound.
+    """
+
+    box: Box
+    rows: tuple[Any, ...]
+    conjunction: Conjunction
+    slack: Slack
+    compiled: Any
+    root: Root
+    settings: Settings
+    layout: dict[str, int]
+    closed: float = 0.0
+    regions: int = 0
+    next_attack: int = 128
+    undecided: list[tuple[Vector, Vector, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Open regions of one target, the newest last."""
+
+    target: Target
+    records: Records
+    sides: Sides
+
+
+@dataclass
+class Counts:
+    """What happened so far; guarded by the search's lock."""
+
+    regions: int = 0
+    closed_by: Counter[str] = field(default_factory=Counter)
+    input_splits: int = 0
+    activation_splits: int = 0
+    max_depth: int = 0
+    points: int = 0
+
+
+class Search:
+    """The branch and bound.
+
+    Parameters
+    ----------
+    network
+        The network.
+    replayer
+        Checks candidate witnesses.
+    limits
+        When to stop.
+    jobs
+        Number of worker threads.
+    seed
+        Seed of the falsifier.
+    """
+
+    def __init__(self, network: Network, replayer: Replayer, limits: Limits, jobs: int, seed: int) -> None:
+        self.network, self.replayer, self.limits, self.jobs = network, replayer, limits, jobs
+        self.counts = Counts()
+        self.witness: Witness | None = None
+        self.failure: BaseException | None = None
+        self._random = np.random.default_rng(seed)
+        self._pieces: list[Piece] = []
+        self._busy = 0
+        self._stop: Reason | None = None
+        self._condition = threading.Condition()
+        self._budget = int(np.clip(_WORK_PER_CALL / work_per_region(network), 1, 256))
+
+    # --- what the outside sees -------------------------------------------------------------------------------------
+
+    def add(self, target: Target, records: Records, sides: Sides) -> None:
+        """Put open regions of a target on the frontier."""
+        with self._condition:
+            self._pieces.append(Piece(target, records, sides))
+
+    def run(self, report: Callable[[], None] | None = None) -> Reason | None:
+        """Explore until nothing is open, a witness is found or a limit is reached.
+
+        Parameters
+        ----------
+        report
+            Called about ten times a second from the calling thread.
+
+        Returns
+        -------
+        Reason or None
+            The limit that ended it; ``None`` if the frontier is empty or there is a witness.
+        """
+        if not self._pieces:
+            return None
+        self._stop = None
+        workers = [threading.Thread(target=self._work, name=f"explorer-{i}", daemon=True) for i in range(self.jobs)]
+        for worker in workers:
+            worker.start()
+        try:
+            while any(worker.is_alive() for worker in workers):
+                reason = self.limits.reached()
+                if reason is not None:
+                    self._end(reason)
+                workers[0 if workers[0].is_alive() else -1].join(0.05)
+                if report is not None:
+                    report()
+        except BaseException:
+            self._end(Reason.INTERRUPTED)
+            raise
+        finally:
+            for worker in workers:
+                worker.join()
+            self.limits.flag[0] = 0
+        if self.failure is not None:
+            raise self.failure
+        return None if self.witness is not None else self._stop
+
+    @property
+    def open_regions(self) -> int:
+        """Number of regions on the frontier (those being worked on are not counted)."""
+        with self._condition:
+            return sum(len(piece.records) for piece in self._pieces)
+
+    def pieces(self) -> list[Piece]:
+        """What is open, oldest first."""
+        with self._condition:
+            return list(self._pieces)
+
+    def clear(self) -> None:
+        """Forget what is open."""
+        with self._condition:
+            self._pieces.clear()
+
+    def worst_bound(self) -> float | None:
+        """Least bound over the open regions."""
+        bounds = [float(p.records[:, p.target.layout["bound"]].min()) for p in self.pieces() if len(p.records)]
+        finite = [b for b in bounds if np.isfinite(b)]
+        return min(finite) if finite else None
+
+    # --- workers ---------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        explorers: dict[tuple[int, bool], Explorer] = {}
+        try:
+            while (piece := self._take()) is not None:
+                try:
+                    self._explore(piece, explorers)
+                finally:
+                    with self._condition:
+                        self._busy -= 1
+                        self._condition.notify_all()
+        except BaseException as error:  # handed to the calling thread
+            self.failure = error
+            self._end(Reason.INTERRUPTED)
+
+    def _take(self) -> Piece | None:
+        with self._condition:
+            while True:
+                if self._stop is not None or self.witness is not None or (not self._pieces and not self._busy):
+                    self._condition.notify_all()
+                    return None
+                if self._pieces:
+                    break
+                self._condition.wait(0.05)
+            piece = self._pieces.pop()
+            idle = self.jobs - self._busy - 1 - len(self._pieces)
+            if idle > 0 and len(piece.records) > 1:
+                half = len(piece.records) // 2
+                self._pieces.append(replace(piece, records=piece.records[:half], sides=piece.sides[:half]))
+                piece = replace(piece, records=piece.records[half:], sides=piece.sides[half:])
+                self._condition.notify_all()
+            self._busy += 1
+            return piece
+
+    def _explorer(self, target: Target, explorers: dict[tuple[int, bool], Explorer], tight: bool) -> Explorer:
+        key = (id(target), tight)
+        if key not in explorers:
+            if len(explorers) > 4:
+                explorers.clear()
+            settings = replace(target.settings, report_tight=tight)
+            explorers[key] = Explorer(
+                self.network, target.slack, target.compiled, target.conjunction, settings
+            )
+        return explorers[key]
+
+    def _explore(self, piece: Piece, explorers: dict[tuple[int, bool], Explorer]) -> None:
+        target = piece.target
+        explorer = self._explorer(target, explorers, True)
+        records, sides, leaf_records, leaf_sides, candidate, counts = explorer.explore(
+            np.ascontiguousarray(piece.records),
+            np.ascontiguousarray(piece.sides),
+            budget=self._budget,
+            deadline=self.limits.deadline,
+            cancel=self.limits.flag,
+        )
+        if candidate is not None:
+            self._replay(candidate, target)
+        self._count(target, counts)
+        if len(records):
+            self.add(target, records, sides)
+        for record, side in zip(leaf_records, leaf_sides, strict=True):
+            self._settle(target, record, side, explorer, explorers)
+        attack_due = False
+        with self._condition:
+            if target.regions >= target.next_attack and len(records):
+                target.next_attack *= 2
+                attack_due = True
+        if attack_due and self.witness is None:
+            self._attack(target, records, explorer)
+
+    def _count(self, target: Target, counts: dict[str, Any]) -> None:
+        with self._condition:
+            ended, total = counts["ended"], self.counts
+            target.regions += counts["regions"]
+            target.closed += counts["closed_volume"]
+            total.regions += counts["regions"]
+            total.closed_by["bound"] += ended[1]
+            total.closed_by["inherited"] += ended[2] + ended[3]
+            total.input_splits += counts["input_splits"]
+            total.activation_splits += counts["activation_splits"]
+            total.max_depth = max(total.max_depth, int(counts["max_depth"]))
+
+    def _replay(self, x: Vector, target: Target) -> bool:
+        witness = self.replayer.try_point(x, target.box)
+        with self._condition:
+            self.counts.points += 1
+        if witness is None:
+            return False
+        with self._condition:
+            if self.witness is None:
+                self.witness = witness
+        self.limits.flag[0] = 1
+        return True
+
+    def _attack(self, target: Target, records: Records, explorer: Explorer) -> None:
+        """Look for a witness, half of the walks in the whole box, half in the open regions."""
+        at, inputs = explorer.layout, len(target.root.region.lower)
+        effort = int(min(np.sqrt(2.0 * target.next_attack), 256))
+        seed = self._random.integers(2**63)
+        chosen = records[-effort:]
+        low = chosen[:, at["lower"] : at["lower"] + inputs]
+        high = chosen[:, at["upper"] : at["upper"] + inputs]
+        found = attack(
+            self.network,
+            target.conjunction.rows,
+            target.root.region.lower,
+            target.root.region.upper,
+            restarts=effort,
+            steps=40,
+            random=np.random.default_rng(seed),
+            limits=self.limits,
+            starts=0.5 * low + 0.5 * high,
+        )
+        with self._condition:
+            self.counts.points += found.evaluated
+        for x in found.candidates:
+            if self._replay(x, target):
+                return
+
+    def _settle(
+        self,
+        target: Target,
+        record: Vector,
+        side: Sides,
+        explorer: Explorer,
+        explorers: dict[tuple[int, bool], Explorer],
+    ) -> None:
+        """A region that only rounding keeps open, or that cannot be split: exact arithmetic, then the kernel again."""
+        at = explorer.layout
+        inputs = len(target.root.region.lower)
+        end, bound, _, _, slopes, weights = explorer.analyse(record, side)
+        low = record[at["lower"] : at["lower"] + inputs].copy()
+        high = record[at["upper"] : at["upper"] + inputs].copy()
+        exact_low, exact_high = region_ends(target.box, low, high)
+        closed = any(a > b for a, b in zip(exact_low, exact_high, strict=True)) or (
+            end.name in ("OPEN", "TIGHT")
+            and not side.any()
+            and refuted_exactly(
+                self.network,
+                exact_rows(target.rows, inputs),
+                exact_low,
+                exact_high,
+                explorer.neurons(record),
+                slopes,
+                weights,
+            )
+        )
+        if closed or end.name in ("BOUND", "INHERITED", "EMPTY"):
+            with self._condition:
+                self.counts.closed_by["exact" if closed else "bound"] += 1
+                target.closed += float(record[at["volume"]])
+            return
+        again = self._explorer(target, explorers, False)
+        records, sides, leaves, _, candidate, counts = again.explore(
+            record[None, :].copy(),
+            side[None, :].copy(),
+            budget=1,
+            deadline=self.limits.deadline,
+            cancel=self.limits.flag,
+        )
+        if candidate is not None:
+            self._replay(candidate, target)
+        self._count(target, {**counts, "regions": 0})
+        if len(records):
+            self.add(target, records, sides)
+        if len(leaves):
+            for x in (low, high, 0.5 * low + 0.5 * high):
+                if self._replay(x, target):
+                    return
+            with self._condition:
+                target.undecided.append((low, high, float(bound)))
+
+    def _end(self, reason: Reason) -> None:
+        with self._condition:
+            if self._stop is None:
+                self._stop = reason
+            self.limits.flag[0] = 1
+            self._condition.notify_all()
+
+
+def work_per_region(network: Network) -> float:
+    """Rough number of multiplications that bounding a region takes; decides nothing but how often a worker looks up."""
+    weights = sum(_stored(affine.weight) for affine in network.affines)
+    neurons = sum(layer.size for layer in network.layers)
+    return weights * (8.0 + 0.2 * neurons)
+
+
+def _stored(weight: Any) -> int:
+    return int(weight.size if isinstance(weight, np.ndarray) else weight.nnz)

@@ -1,0 +1,107 @@
+"""Replay of candidate witnesses: nothing is called ``sat`` that has not passed here.
+
+A candidate is moved to float32 numbers inside the input set (or, where an input's interval holds no such number, to a
+float64 number or an exact fraction in it), run on ONNX Runtime, evaluated exactly, and compared with the formula as
+written, strict comparisons strictly.
+"""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+
+from slir_milp.errors import NetworkError
+from slir_milp.network import Runtime, exact_outputs
+from slir_milp.network.affine import Vector
+from slir_milp.network.normal_form import Network
+from slir_milp.query import Box, GridBox, Query
+from slir_milp.search.verdict import Witness
+
+
+class Replayer:
+    """Checks candidates against a query; keeps the first one that holds in one arithmetic only.
+
+    Parameters
+    ----------
+    network, query
+        The problem.  A network that was not read from a file is replayed in float32 by NumPy.
+    """
+
+    def __init__(self, network: Network, query: Query) -> None:
+        self._network, self._query = network, query
+        self._runtime: Runtime | None = None
+        self._lock = threading.Lock()
+        self._grids: tuple[Box, GridBox, GridBox] | None = None
+        self.near_miss: Witness | None = None
+        self.replayed = 0
+
+    def try_point(self, x: Vector, box: Box) -> Witness | None:
+        """Replay a point of (or near) a box; the witness if it holds in both arithmetics."""
+        if not np.isfinite(x).all():
+            return None
+        with self._lock:
+            exact = self._placed(x, box)
+            self.replayed += 1
+            enclosures = tuple(exact_outputs(self._network, exact))
+            holds_exactly = self._query.holds(exact, enclosures)
+            if not holds_exactly and (self.near_miss is not None or self._violation(exact, enclosures) > 1e-4):
+                return None
+            outputs = self._run(np.array([float(value) for value in exact]))
+            holds_in_runtime = bool(np.isfinite(outputs).all()) and self._query.holds(
+                exact, [(Fraction(float(y)), Fraction(float(y))) for y in outputs]
+            )
+            witness = Witness(
+                tuple(exact), tuple(float(y) for y in outputs), enclosures, holds_in_runtime, holds_exactly
+            )
+            if holds_exactly and holds_in_runtime:
+                return witness
+            if (holds_exactly or holds_in_runtime) and self.near_miss is None:
+                self.near_miss = witness
+            return None
+
+    def _violation(self, x: list[Fraction], y: tuple[tuple[Fraction, Fraction], ...]) -> float:
+        return float(self._query.violation(x, y))
+
+    def _run(self, x: Vector) -> Vector:
+        if not self._network.source:
+            return run_in_float32(self._network, x)
+        if self._runtime is None:
+            self._runtime = Runtime(self._network.source)
+        return np.asarray(self._runtime.outputs(x), dtype=np.float64)
+
+    def _placed(self, x: Vector, box: Box) -> list[Fraction]:
+        """The nearest point of the box with float32 coordinates, or the finest that each interval allows."""
+        if self._grids is None or self._grids[0] is not box:
+            dtype = np.float64 if self._double() else np.float32
+            self._grids = (box, box.inside(dtype), box.inside(np.float64))
+        _, coarse, fine = self._grids
+        with np.errstate(over="ignore"):
+            rounded = np.clip(x.astype(coarse.lower.dtype), coarse.lower, coarse.upper)
+            finer = np.clip(x, fine.lower, fine.upper)
+        placed: list[Fraction] = []
+        for q in range(len(x)):
+            if coarse.exists[q]:
+                placed.append(Fraction(float(rounded[q])))
+            elif fine.exists[q]:
+                placed.append(Fraction(float(finer[q])))
+            else:
+                placed.append((box.lower_ends[q][0] + box.upper_ends[q][0]) / 2)
+        return placed
+
+    def _double(self) -> bool:
+        return all(spec.dtype == "float64" for spec in self._network.inputs)
+
+
+def run_in_float32(network: Network, x: Vector) -> Vector:
+    """Outputs of a network that has no file, every operation rounded to float32."""
+    if any(spec.dtype not in ("float32", "float64") for spec in network.inputs):
+        raise NetworkError("only float32 and float64 networks can be replayed")
+    z = x.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, affine in enumerate(network.affines):
+            z = (affine.weight.astype(np.float32) @ z + affine.bias.astype(np.float32)).astype(np.float32)
+            if k < len(network.layers):
+                z = network.layers[k].activate(z.astype(np.float64)).astype(np.float32)
+    return z.astype(np.float64)
