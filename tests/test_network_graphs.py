@@ -1,6 +1,7 @@
 """Graphs of many operators: random ones against rational arithmetic, and the arrangement into layers."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,7 +209,7 @@ def network_of(nodes, inputs, outputs, constants=()):
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("com.acme", 1)], ir_version=8
     )
-    return lower(read_graph(parse_onnx(model.SerializeToString(), None)))
+    return lower(read_graph(parse_onnx(model.SerializeToString(), Path()).proto))
 
 
 def relu(source, target):

@@ -70,7 +70,7 @@ def recall(stored: bytes, name: str) -> Network | None:
         path = _path(stored, name)
         if path is None or not _is_ours(path):
             return None
-        with np.load(path, allow_pickle=False) as entry:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as entry:
             header, floats, integers = entry["header"], entry["floats"], entry["integers"]
             if entry["digest"].tobytes() != _digest(header, floats, integers):
                 return None

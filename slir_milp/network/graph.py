@@ -39,8 +39,6 @@ class OnnxGraph:
         What goes in and out; every input counts, whether or not an output needs it.
     opset
         Version of the standard operator set.
-    external_data
-        Whether weights lie in other files.
     """
 
     nodes: DiGraph[int]
@@ -48,7 +46,6 @@ class OnnxGraph:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     opset: int
-    external_data: bool
 
     def in_order(self) -> list[NodeProto]:
         """Nodes, each after those it reads from."""
@@ -57,7 +54,15 @@ class OnnxGraph:
         return [self.nodes.nodes[number]["proto"] for number in networkx.lexicographical_topological_sort(self.nodes)]
 
 
-def parse_onnx(content: bytes, folder: Path) -> ModelProto:
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A checked model, and whether some of its weights lay in other files."""
+
+    proto: ModelProto
+    external_data: bool
+
+
+def parse_onnx(content: bytes, folder: Path) -> OnnxModel:
     """Decode and check a model; weights stored in other files are read from ``folder``.
 
     Raises
@@ -74,7 +79,8 @@ def parse_onnx(content: bytes, folder: Path) -> ModelProto:
         raise NetworkError(f"the file is not an ONNX model, or is damaged: {first_line(error)}") from None
     if not model.HasField("graph"):
         raise NetworkError("the file is not an ONNX model: it holds no graph")
-    if has_external_data(model):
+    external = _has_external_data(model)
+    if external:
         try:
             load_external_data_for_model(model, str(folder))
         except Exception as error:
@@ -94,12 +100,14 @@ def parse_onnx(content: bytes, folder: Path) -> ModelProto:
         raise
     except Exception as error:  # the checker's own type, but damaged models also make it raise others
         raise NetworkError(f"the model is not valid ONNX: {first_line(error)}") from None
-    return model
+    return OnnxModel(model, external)
 
 
-def has_external_data(model: ModelProto) -> bool:
-    """Whether any weights lie in other files."""
-    return any(tensor.external_data for tensor in model.graph.initializer)
+def _has_external_data(model: ModelProto) -> bool:
+    from onnx.external_data_helper import uses_external_data
+
+    attributes = (attribute.t for node in model.graph.node for attribute in node.attribute if attribute.HasField("t"))
+    return any(uses_external_data(tensor) for tensor in (*model.graph.initializer, *attributes))
 
 
 def read_graph(model: ModelProto) -> OnnxGraph:
@@ -123,9 +131,7 @@ def read_graph(model: ModelProto) -> OnnxGraph:
     if sum(spec.size for spec in inputs) > MAX_ELEMENTS:
         raise NetworkError(f"the model has more than the {MAX_ELEMENTS} input elements supported")
     outputs = tuple(value.name for value in graph.output)
-    return OnnxGraph(
-        _needed(graph, outputs), constants, inputs, outputs, opset, any(t.external_data for t in graph.initializer)
-    )
+    return OnnxGraph(_needed(graph, outputs), constants, inputs, outputs, opset)
 
 
 def _needed(graph: GraphProto, outputs: tuple[str, ...]) -> DiGraph[int]:

@@ -65,10 +65,10 @@ def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool) -> Networ
     from slir_milp.network.reference import float64_reference
     from slir_milp.network.runtime import Runtime
 
-    graph = read_graph(parse_onnx(content, path.parent))
-    network = lower(graph)
+    model = parse_onnx(content, path.parent)
+    network = lower(read_graph(model.proto))
     if check:
         compare(network, Runtime(path), lambda: float64_reference(content, path.parent, network.inputs))
-        if not graph.external_data:
+        if not model.external_data:
             remember(stored, path.name, network)
     return network

@@ -24,7 +24,7 @@ def float64_reference(content: bytes, folder: Path, inputs: Sequence[TensorSpec]
     """
     from onnx.reference import ReferenceEvaluator
 
-    model = parse_onnx(content, folder)
+    model = parse_onnx(content, folder).proto
     widen_precision(model)
     try:
         evaluator = ReferenceEvaluator(model)

@@ -21,7 +21,7 @@ FloatArray = NDArray[Any]
 def open_session(model: bytes | str) -> InferenceSession:
     """Single-threaded ONNX Runtime session (CPU) that prints nothing.
 
-    Its graph optimizations, which have limits of their own (some fail on float64), are turned off if it fails with them.
+    Its graph optimizations have limits of their own (some fail on float64): they are turned off if it fails with them.
     """
     import onnxruntime
 
@@ -124,6 +124,6 @@ def _session_of(content: bytes, path: str) -> InferenceSession:
         from slir_milp.network.graph import parse_onnx
 
         try:
-            return open_session(parse_onnx(content, Path(path).parent).SerializeToString())
+            return open_session(parse_onnx(content, Path(path).parent).proto.SerializeToString())
         except Exception:
             raise NetworkError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from None
