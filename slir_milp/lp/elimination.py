@@ -1,0 +1,167 @@
+"""Every unstable neuron over the inputs and the unstable neurons before it; all that is linear in a region is substituted.
+
+Any hinge is ``f(x) = negative_slope·x + (positive_slope − negative_slope)·max(x, 0)``, and ``x = r − p`` with ``r = max(x, 0)``
+and ``p = max(−x, 0)``.  So every pre-activation of a region is an affine function of the inputs and of the positive parts
+``r`` of the unstable neurons before it, whatever their kinds of hinge.  Deep in a search few neurons are unstable, and the
+program that is left has that many rows, not one for each neuron.
+
+Columns are scaled: an input is ``midpoint + radius·ξ`` with ``ξ`` in [−1, 1], and the parts of a neuron are multiples of the
+largest magnitude of its pre-activation.  A solver's absolute tolerances then mean the same in regions of every size.
+
+Everything here is plain float64: it feeds proposals, never bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.bounds.lines import unstable
+from slir_milp.bounds.region import NeuronBounds, Region, Side
+from slir_milp.network.affine import Vector
+from slir_milp.network.normal_form import Network
+
+Matrix = NDArray[np.float64]
+Neurons = NDArray[np.intp]
+
+MOST_ENTRIES = 40_000_000
+"""Dense entries beyond which no program is made (320 MB); such networks want bounds, not linear programs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Affines:
+    """Values ``matrix @ (ξ, r) + constant``, one a row, over the scaled inputs and positive parts."""
+
+    matrix: Matrix
+    constant: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Elimination:
+    """A network on a region, as far as it is not linear there.
+
+    Attributes
+    ----------
+    midpoint, radius
+        Of the region's box.
+    open_neurons, split_neurons
+        Per layer the indices of the unstable neurons, and of those that were put on a side.
+    lower, upper, scale
+        Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the larger magnitude.
+    open_values, split_values
+        Pre-activations of the unstable and of the split neurons, layer after layer.
+    last
+        The values that were asked for: outputs, or the pre-activations of one layer.
+    """
+
+    midpoint: Vector
+    radius: Vector
+    open_neurons: tuple[Neurons, ...]
+    split_neurons: tuple[Neurons, ...]
+    lower: Vector
+    upper: Vector
+    scale: Vector
+    open_values: Affines
+    split_values: Affines
+    last: Affines
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs."""
+        return len(self.midpoint)
+
+    @property
+    def count(self) -> int:
+        """Number of unstable neurons."""
+        return len(self.scale)
+
+    def point(self, columns: Vector, region: Region) -> Vector:
+        """Inputs, within the region's box, that the first columns of a solution stand for."""
+        point = self.midpoint + self.radius * columns[: self.inputs]
+        return np.asarray(np.clip(point, region.lower, region.upper))
+
+
+def within_sides(region: Region, neurons: NeuronBounds) -> NeuronBounds:
+    """Bounds cut at zero where a neuron has been put on a side; crossing ends mean that the region is empty."""
+    if region.sides is None:
+        return neurons
+    pairs = list(zip(neurons.lower, neurons.upper, region.sides, strict=True))
+    return NeuronBounds(
+        tuple(np.where(side == Side.POSITIVE, np.maximum(lower, 0.0), lower) for lower, _, side in pairs),
+        tuple(np.where(side == Side.NEGATIVE, np.minimum(upper, 0.0), upper) for _, upper, side in pairs),
+    )
+
+
+def eliminate(network: Network, region: Region, neurons: NeuronBounds, *, until: int | None = None) -> Elimination | None:
+    """Substitute everything that is linear.
+
+    Parameters
+    ----------
+    network, region
+        The network and the region.
+    neurons
+        Bounds within the region's sides (:func:`within_sides`) of at least the layers before ``until``.
+    until
+        Index of the affine map whose results are asked for; ``None``: the output map.
+
+    Returns
+    -------
+    Elimination or None
+        ``None`` if the result would be too large or is not finite.
+    """
+    until = len(network.layers) if until is None else until
+    layers = network.layers[:until]
+    opened = tuple(
+        np.flatnonzero(unstable(layer, lower, upper))
+        for layer, lower, upper in zip(layers, neurons.lower, neurons.upper, strict=False)
+    )
+    split = tuple(
+        np.flatnonzero(region.sides[k]) if region.sides is not None else np.zeros(0, dtype=np.intp)
+        for k in range(until)
+    )
+    count, inputs = sum(map(len, opened)), len(region.lower)
+    widest = max(affine.rows for affine in network.affines[: until + 1])
+    if (count + sum(map(len, split)) + 2 * widest) * (inputs + count) > MOST_ENTRIES:
+        return None
+    lower = _joined([neurons.lower[k][opened[k]] for k in range(until)])
+    upper = _joined([neurons.upper[k][opened[k]] for k in range(until)])
+    scale = np.maximum(-lower, upper)
+    midpoint = region.midpoint
+    radius = np.maximum(region.upper - midpoint, midpoint - region.lower)
+    matrix = np.zeros((inputs, inputs + count))
+    matrix[:, :inputs] = np.diag(radius)
+    constant = midpoint
+    open_rows: list[Affines] = []
+    split_rows: list[Affines] = []
+    first = 0
+    with np.errstate(all="ignore"):
+        for k, layer in enumerate(layers):
+            here = opened[k]
+            matrix, constant = np.asarray(layer.affine.weight @ matrix), layer.affine(constant)
+            open_rows.append(Affines(matrix[here], constant[here]))
+            split_rows.append(Affines(matrix[split[k]], constant[split[k]]))
+            slope = np.where(neurons.lower[k] >= 0, layer.positive_slope, layer.negative_slope)
+            slope[here] = layer.negative_slope[here]
+            matrix, constant = slope[:, None] * matrix, slope * constant
+            columns = inputs + first + np.arange(len(here))
+            rise = (layer.positive_slope - layer.negative_slope)[here]
+            matrix[here, columns] += rise * scale[first : first + len(here)]
+            first += len(here)
+        affine = network.affines[until]
+        last = Affines(np.asarray(affine.weight @ matrix), affine(constant))
+    result = Elimination(
+        midpoint, radius, opened, split, lower, upper, scale, _stacked(open_rows, last), _stacked(split_rows, last), last
+    )
+    parts = (scale, *(a for v in (result.open_values, result.split_values, last) for a in (v.matrix, v.constant)))
+    return result if all(np.isfinite(part).all() for part in parts) else None
+
+
+def _joined(parts: list[Vector]) -> Vector:
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _stacked(parts: list[Affines], like: Affines) -> Affines:
+    empty = like.matrix[:0]
+    return Affines(np.concatenate([empty, *(p.matrix for p in parts)]), _joined([p.constant for p in parts]))
