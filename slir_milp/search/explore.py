@@ -37,6 +37,14 @@ _WORK_PER_CALL = 4.0e7
 """Multiplications after which a worker looks up: some tens of milliseconds."""
 
 
+_FIRST_ATTACK = 128
+"""Regions after which the falsifier is called for the first time; then whenever their number has doubled."""
+
+_REGIONS_PER_DESCENT = 64
+_DESCENT_STEPS = 16
+_WALK_STEPS = 40
+
+
 @dataclass(eq=False)
 class Target:
     """One conjunction over one box: what is to be refuted, and how far that has come.
@@ -53,6 +61,8 @@ class Target:
         Rounding charges and the compiled network, valid for the box.
     root
         Interval bounds over the box.
+    record
+        The root as the kernel stores it, with the neuron bounds found there.
     settings
         What the kernel may do.
     layout
@@ -61,8 +71,6 @@ class Target:
         Fraction of the volume that is closed.
     regions
         Number of regions bounded.
-    next_attack
-        Number of regions at which the falsifier is called again.
     undecided
         Boxes too small to split that could not be decided: lower end, upper end, bound.
     """
@@ -73,11 +81,11 @@ class Target:
     slack: Slack
     compiled: Any
     root: Root
+    record: Vector
     settings: Settings
     layout: dict[str, int]
     closed: float = 0.0
     regions: int = 0
-    next_attack: int = 128
     undecided: list[tuple[Vector, Vector, float]] = field(default_factory=list)
 
 
@@ -124,6 +132,7 @@ class Search:
         self.counts = Counts()
         self.witness: Witness | None = None
         self.failure: BaseException | None = None
+        self._next_attack, self._turn = _FIRST_ATTACK, 0
         self._random = np.random.default_rng(seed)
         self._pieces: list[Piece] = []
         self._busy = 0
@@ -261,13 +270,18 @@ class Search:
             self.add(target, records, sides)
         for record, side in zip(leaf_records, leaf_sides, strict=True):
             self._settle(target, record, side, explorer, explorers)
-        attack_due = False
+        victim = self._attack_due() if len(records) else None
+        if victim is not None:
+            self._attack(victim, self._explorer(victim.target, explorers, True))
+
+    def _attack_due(self) -> Piece | None:
+        """The piece to attack, if the falsifier's turn has come: open targets take turns."""
         with self._condition:
-            if target.regions >= target.next_attack and len(records):
-                target.next_attack *= 2
-                attack_due = True
-        if attack_due and self.witness is None:
-            self._attack(target, records, explorer)
+            if self.witness is not None or self.counts.regions < self._next_attack or not self._pieces:
+                return None
+            self._next_attack *= 2
+            self._turn += 1
+            return self._pieces[self._turn % len(self._pieces)]
 
     def _count(self, target: Target, counts: dict[str, Any]) -> None:
         with self._condition:
@@ -293,30 +307,43 @@ class Search:
         self.limits.flag[0] = 1
         return True
 
-    def _attack(self, target: Target, records: Records, explorer: Explorer) -> None:
-        """Look for a witness, half of the walks in the whole box, half in the open regions."""
-        at, inputs = explorer.layout, len(target.root.region.lower)
-        effort = int(min(np.sqrt(2.0 * target.next_attack), 256))
-        seed = self._random.integers(2**63)
-        chosen = records[-effort:]
+    def _attack(self, piece: Piece, explorer: Explorer) -> None:
+        """Look for a witness: gradient walks in many places at once, then descents along the relaxation.
+
+        The effort grows with the number of regions explored, to a fixed share of the whole.
+        """
+        target, at = piece.target, explorer.layout
+        inputs, done = len(target.root.region.lower), self._next_attack // 2
+        with self._condition:
+            random = np.random.default_rng(self._random.integers(2**63))
+        walks = int(min(np.sqrt(4.0 * done), 256))
+        chosen = piece.records[-walks:]
         low = chosen[:, at["lower"] : at["lower"] + inputs]
         high = chosen[:, at["upper"] : at["upper"] + inputs]
+        lower, upper = target.root.region.lower, target.root.region.upper
         found = attack(
             self.network,
             target.conjunction.rows,
-            target.root.region.lower,
-            target.root.region.upper,
-            restarts=effort,
-            steps=40,
-            random=np.random.default_rng(seed),
+            lower,
+            upper,
+            restarts=walks,
+            steps=_WALK_STEPS,
+            random=random,
             limits=self.limits,
             starts=0.5 * low + 0.5 * high,
         )
-        with self._condition:
-            self.counts.points += found.evaluated
+        evaluated = found.evaluated
         for x in found.candidates:
             if self._replay(x, target):
                 return
+        for turn in range(max(1, done // _REGIONS_PER_DESCENT)):
+            start = lower + random.random(inputs) * (upper - lower)
+            met, x, _ = explorer.descend(target.record, start, (0.5, 0.15)[turn % 2], _DESCENT_STEPS)
+            evaluated += _DESCENT_STEPS
+            if self.limits.reached() is not None or self.witness is not None or (met and self._replay(x, target)):
+                break
+        with self._condition:
+            self.counts.points += evaluated
 
     def _settle(
         self,

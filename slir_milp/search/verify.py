@@ -164,7 +164,9 @@ class _Run:
             self.search.counts.closed_by["bound"] += 1
         else:
             record[explorer.layout["bound"]] = value
-            target = Target(box, clause.rows, conjunction, charge, compiled, root, settings, explorer.layout)
+            target = Target(
+                box, clause.rows, conjunction, charge, compiled, root, record, settings, explorer.layout
+            )
             self.targets.append(target)
             self.search.add(target, record[None, :], sides[None, :])
         return Region(

@@ -198,6 +198,29 @@ class Explorer:
         end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides)
         return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
 
+    def descend(self, root: Vector, x: Vector, radius: float, steps: int) -> tuple[bool, Vector, float]:
+        """Walk from ``x`` towards a point that meets every row, by minimising the relaxation in small boxes.
+
+        Parameters
+        ----------
+        root
+            Record of the region to stay in.
+        x
+            Where to start.
+        radius
+            Half width of the first box, relative to the root's width.
+        steps
+            Most boxes to look at.
+
+        Returns
+        -------
+        tuple
+            Whether the point reached meets every row in plain float64, the point, and its largest row value.
+        """
+        at = np.array(x, dtype=np.float64)
+        found, margin = self._space.descend(root, at, radius, steps)
+        return bool(found), at, float(margin)
+
     def evaluate(self, x: Vector) -> Vector:
         """Outputs at a point in plain float64: not a bound."""
         return np.asarray(self._space.evaluate(np.ascontiguousarray(x, dtype=np.float64)))

@@ -14,5 +14,5 @@
 #define SLIR_TEXT(a) SLIR_TEXT2(a)
 
 const slir_kernel SLIR_JOIN(slir_kernel_, SLIR_NAME) = {
-    SLIR_TEXT(SLIR_NAME), space_open, space_close, analyse, explore, evaluate,
+    SLIR_TEXT(SLIR_NAME), space_open, space_close, analyse, explore, descend, evaluate,
 };

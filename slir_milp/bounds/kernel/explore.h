@@ -67,17 +67,54 @@ static void evaluate(slir_space *s, const double *x, double *outputs) {
     memset(s->forward_a, 0, (size_t)s->width * sizeof(double));
 }
 
-/* Whether the point meets every row of the conjunction in plain float64: worth replaying. */
-static int looks_like_a_witness(slir_space *s, const double *x) {
+/* Whether the point meets every row of the conjunction in plain float64: worth replaying.  `*margin` is the largest row. */
+static int looks_like_a_witness(slir_space *s, const double *x, double *margin) {
     const slir_clause *c = s->clause;
+    int meets = 1;
+    *margin = -INFINITY;
     evaluate(s, x, s->outputs);
     for (int r = 0; r < c->rows; r++) {
         double value = c->constants[r];
         for (int o = 0; o < c->outputs; o++) value += c->coefficients[(int64_t)r * c->outputs + o] * s->outputs[o];
         for (int q = 0; q < s->inputs; q++) value += c->inputs[(int64_t)r * s->inputs + q] * x[q];
-        if (c->strict[r] ? !(value < 0) : !(value <= 0)) return 0;
+        if (c->strict[r] ? !(value < 0) : !(value <= 0)) meets = 0;
+        if (!(value <= *margin)) *margin = value;
     }
-    return 1;
+    return meets;
+}
+
+/* Descends towards a witness inside the root: in a small box around the point the relaxed conjunction is minimised, the
+ * minimiser becomes the next point if its true margin is less, and the box grows or shrinks with success.  Unlike a
+ * gradient, the relaxation sees past kinks and weighs the rows against each other.  Returns whether `x` meets the rows. */
+static int descend(slir_space *s, const double *root, double *x, double radius, int steps, double *margin) {
+    const slir_layout *at = &s->layout;
+    double *record = s->scratch;
+    s->cancel = NULL, s->deadline = INFINITY;
+    if (looks_like_a_witness(s, x, margin)) return 1;
+    for (int t = 0; t < steps && radius > 1e-6; t++) {
+        double value, constant, there;
+        memcpy(record, root, (size_t)at->size * sizeof(double));
+        for (int q = 0; q < s->inputs; q++) {
+            double low = root[at->lower + q], high = root[at->upper + q], reach = radius * (high - low);
+            if (x[q] - reach > low) record[at->lower + q] = x[q] - reach;
+            if (x[q] + reach < high) record[at->upper + q] = x[q] + reach;
+        }
+        int end = bound_region(s, record, NULL, &value, &constant, NULL);
+        if (end != SLIR_OPEN && end != SLIR_TIGHT) { /* nothing here: look farther */
+            if (radius >= 1.0) return 0;
+            radius = radius * 2.5 < 1.0 ? radius * 2.5 : 1.0;
+            continue;
+        }
+        int meets = looks_like_a_witness(s, s->best_point, &there);
+        if (there < *margin || meets) {
+            memcpy(x, s->best_point, (size_t)s->inputs * sizeof(double));
+            *margin = there;
+            if (meets) return 1;
+            radius = radius * 1.5 < 1.0 ? radius * 1.5 : 1.0;
+        } else
+            radius *= 0.5;
+    }
+    return 0;
 }
 
 static int analyse(slir_space *s, double *record, int8_t *sides, double *value, double *row, double *minimiser_out,
@@ -154,7 +191,8 @@ static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t 
         if (end == SLIR_STOPPED) break;
         counts->regions++;
         if (end == SLIR_OPEN || end == SLIR_TIGHT) {
-            found = looks_like_a_witness(s, s->best_point);
+            double margin;
+            found = looks_like_a_witness(s, s->best_point, &margin);
             if (found) memcpy(candidate, s->best_point, (size_t)s->inputs * sizeof(double));
             if (end == SLIR_OPEN && !split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
         }

@@ -44,6 +44,7 @@ struct slir_space {
     double deadline;               /* on the monotonic clock */
     const volatile int *cancel;    /* NULL: nobody can */
     double *breakpoints;
+    double *scratch;               /* a record */
     void **blocks;
     int block_count;
 };
@@ -94,6 +95,7 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     s->point = DOUBLES(n), s->best_point = DOUBLES(n), s->row = DOUBLES(n), s->best_row = DOUBLES(n);
     int outputs = PAD(clause->outputs > s->width ? clause->outputs : s->width);
     s->outputs = DOUBLES(outputs), s->forward_a = DOUBLES(outputs), s->forward_b = DOUBLES(outputs);
+    s->scratch = DOUBLES(s->layout.size);
     s->order = INTS(n), s->breakpoints = DOUBLES(n);
     s->levels = take(s, (size_t)net->depth, sizeof(slir_level));
     for (int k = 0; k < net->depth && s->levels; k++) {
