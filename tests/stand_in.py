@@ -3,6 +3,10 @@
 import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
 
 from slir_milp.network import Network
 from slir_milp.query import Query
@@ -83,3 +87,28 @@ class FakeSearch:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def hard_problem(folder: Path) -> tuple[Path, Path]:
+    """A random network and a query that takes far longer than any test: is an output a bit above those seen?"""
+    rng = np.random.default_rng(5)
+    sizes = (16, 60, 60, 60, 1)
+    weights = [rng.normal(size=(m, n)) / np.sqrt(n) for n, m in pairwise(sizes)]
+    biases = [rng.normal(size=m) / 4 for m in sizes[1:]]
+    lines = ["// a random network", f"{len(weights)},{sizes[0]},1,60,", ",".join(map(str, sizes)) + ",", "0,"]
+    lines += [",".join(["-1"] * sizes[0]), ",".join(["1"] * sizes[0])]
+    lines += [",".join(["0"] * (sizes[0] + 1)), ",".join(["1"] * (sizes[0] + 1))]
+    for weight, bias in zip(weights, biases, strict=True):
+        lines += [",".join(map(repr, row)) for row in weight.astype(np.float32).astype(float).tolist()]
+        lines += [repr(value) for value in bias.astype(np.float32).astype(float).tolist()]
+    z = rng.uniform(-1, 1, size=(20_000, sizes[0]))
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        z = np.maximum(z @ weight.T + bias, 0)
+    top = float((z @ weights[-1].T + biases[-1]).max())
+    network, query = folder / "hard.nnet", folder / "hard.vnnlib"
+    network.write_text("\n".join(lines) + "\n")
+    variables = [*(f"X_{i}" for i in range(sizes[0])), "Y_0"]
+    text = [f"(declare-const {name} Real)" for name in variables]
+    text += [f"(assert (and (>= {name} -1) (<= {name} 1)))" for name in variables[:-1]]
+    query.write_text("\n".join([*text, f"(assert (>= Y_0 {3 * abs(top):.6f}))"]))
+    return network, query

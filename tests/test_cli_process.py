@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from stand_in import hard_problem
+
+from slir_milp.query import parse_witness
 
 # A search that goes on until it is told to stop, as the real one does, or that never listens.
 DRIVER = """
@@ -126,3 +129,44 @@ def test_the_console_script_is_installed() -> None:
     process = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, timeout=30)
     assert process.stdout.startswith("slir-milp ")
     assert "pkg_resources" not in script.read_text()
+
+
+def test_the_real_search_is_interrupted(tmp_path: Path) -> None:
+    network, query = hard_problem(tmp_path)
+    command = [sys.executable, "-m", "slir_milp", "verify", str(network), str(query), "--timeout", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "of 60.0 s: " in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out == "unknown\n"
+    assert "The run was interrupted." in err
+    assert time.monotonic() - sent < 5
+
+
+def test_the_real_search_keeps_its_time(tmp_path: Path) -> None:
+    network, query = hard_problem(tmp_path)
+    command = [sys.executable, "-m", "slir_milp", "verify", str(network), str(query), "--timeout", "1.5", "--quiet"]
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "timeout\n", "")
+    # The limit, what the program allows itself over it, and the start of a process on a busy machine.
+    assert time.monotonic() - started < 1.5 + 1.0 + 3.0
+
+
+def test_the_real_search_answers(network: Path, query: Path, tmp_path: Path) -> None:
+    possible = tmp_path / "possible.vnnlib"
+    possible.write_text(query.read_text().replace("(>= Y_0 3)", "(>= Y_0 1.5)"))
+    for question, answer in ((query, "unsat"), (possible, "sat")):
+        target = tmp_path / f"{answer}.json"
+        command = [sys.executable, "-m", "slir_milp", "verify", str(network), str(question), "--json", str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[0] == answer
+        assert json.loads(target.read_text())["verdict"] == answer
+        if answer == "sat":
+            x, y = parse_witness(done.stdout.removeprefix("sat\n"))
+            assert all(-1 <= value <= 1 for value in x)
+            assert sum(max(value, 0) for value in x) == y[0] >= 1.5
