@@ -1,7 +1,7 @@
 """Solvers of linear and mixed-integer programs, one file a back end, all behind one protocol.
 
-Adding one is a file with a class that meets :class:`Solver` and a line in the registry; the conformance tests then cover
-it.  What a solver answers is a proposal: no verdict rests on it.
+Adding one is a file with a class that meets :class:`Solver` and a line in the registry; the conformance tests then
+cover it.  What a solver answers is a proposal: no verdict rests on it.
 """
 
 from slir_milp.solvers.protocol import (

@@ -71,7 +71,8 @@ class HighsSession:
 
         self._program = _copy(program)
         self._integer = program.integral is not None and bool(program.integral.any())
-        self._highs = highspy._core._Highs()
+        # The class beneath highspy.Highs: plain array calls, and callbacks that hold no reference cycle.
+        self._highs: Any = highspy._core._Highs()
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from threading import Event
 from typing import ClassVar, Protocol, TypeAlias
@@ -34,7 +34,7 @@ Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.int32]
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a solve ended; no two of these are ever merged."""
 
     OPTIMAL = "optimal to the solver's tolerances"
@@ -47,7 +47,7 @@ class Status(str, Enum):
     FAILED = "the solver failed"
 
 
-class Feature(str, Enum):
+class Feature(StrEnum):
     """What a back end can do beyond solving a linear program."""
 
     INTEGER = "integer columns"
@@ -97,11 +97,13 @@ class LinearProgram:
 
     def times(self, x: Vector) -> Vector:
         """``A x``, shape ``(rows,)``."""
-        return np.bincount(self.row_of_entry, weights=self.values * x[self.indices], minlength=self.rows)
+        weights: Vector = self.values * x[self.indices]
+        return np.bincount(self.row_of_entry, weights=weights, minlength=self.rows).astype(np.float64)
 
     def transposed_times(self, y: Vector) -> Vector:
         """``Aᵀ y``, shape ``(columns,)``."""
-        return np.bincount(self.indices, weights=self.values * y[self.row_of_entry], minlength=self.columns)
+        weights: Vector = self.values * y[self.row_of_entry]
+        return np.bincount(self.indices, weights=weights, minlength=self.columns).astype(np.float64)
 
     @cached_property
     def row_of_entry(self) -> Indices:
@@ -214,9 +216,7 @@ class Solver(Protocol):
         """
         ...
 
-    def solve(
-        self, program: LinearProgram, *, deadline: float | None = None, cancel: Event | None = None
-    ) -> Solution:
+    def solve(self, program: LinearProgram, *, deadline: float | None = None, cancel: Event | None = None) -> Solution:
         """Solve a program once; the same as opening it and solving."""
         ...
 

@@ -1,0 +1,1 @@
+"""Linear and mixed-integer programs of regions: they propose lines, multipliers and points, and decide nothing."""

@@ -1,12 +1,12 @@
-"""Every unstable neuron over the inputs and the unstable neurons before it; all that is linear in a region is substituted.
+"""Unstable neurons over the inputs and the unstable neurons before them: whatever is linear in a region is substituted.
 
-Any hinge is ``f(x) = negative_slope·x + (positive_slope − negative_slope)·max(x, 0)``, and ``x = r − p`` with ``r = max(x, 0)``
-and ``p = max(−x, 0)``.  So every pre-activation of a region is an affine function of the inputs and of the positive parts
-``r`` of the unstable neurons before it, whatever their kinds of hinge.  Deep in a search few neurons are unstable, and the
-program that is left has that many rows, not one for each neuron.
+Any hinge is ``f(x) = s·x + (s' − s)·r`` with its slopes ``s`` left and ``s'`` right of zero and ``r = max(x, 0)``, and
+``x = r − p`` with ``p = max(−x, 0)``.  So every pre-activation of a region is an affine function of the inputs and of
+the positive parts ``r`` of the unstable neurons before it, whatever their kinds of hinge.  Deep in a search few neurons
+are unstable, and the program that is left has that many rows, not one for each neuron.
 
-Columns are scaled: an input is ``midpoint + radius·ξ`` with ``ξ`` in [−1, 1], and the parts of a neuron are multiples of the
-largest magnitude of its pre-activation.  A solver's absolute tolerances then mean the same in regions of every size.
+Columns are scaled: an input is ``midpoint + radius·ξ`` with ``ξ`` in [−1, 1], and the parts of a neuron are multiples
+of the largest magnitude of its pre-activation.  A solver's absolute tolerances then mean the same in every region.
 
 Everything here is plain float64: it feeds proposals, never bounds.
 """
@@ -49,7 +49,8 @@ class Elimination:
     open_neurons, split_neurons
         Per layer the indices of the unstable neurons, and of those that were put on a side.
     lower, upper, scale
-        Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the larger magnitude.
+        Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the larger of
+        their magnitudes.
     open_values, split_values
         Pre-activations of the unstable and of the split neurons, layer after layer.
     last
@@ -94,7 +95,9 @@ def within_sides(region: Region, neurons: NeuronBounds) -> NeuronBounds:
     )
 
 
-def eliminate(network: Network, region: Region, neurons: NeuronBounds, *, until: int | None = None) -> Elimination | None:
+def eliminate(
+    network: Network, region: Region, neurons: NeuronBounds, *, until: int | None = None
+) -> Elimination | None:
     """Substitute everything that is linear.
 
     Parameters
@@ -152,7 +155,16 @@ def eliminate(network: Network, region: Region, neurons: NeuronBounds, *, until:
         affine = network.affines[until]
         last = Affines(np.asarray(affine.weight @ matrix), affine(constant))
     result = Elimination(
-        midpoint, radius, opened, split, lower, upper, scale, _stacked(open_rows, last), _stacked(split_rows, last), last
+        midpoint,
+        radius,
+        opened,
+        split,
+        lower,
+        upper,
+        scale,
+        _stacked(open_rows, last),
+        _stacked(split_rows, last),
+        last,
     )
     parts = (scale, *(a for v in (result.open_values, result.split_values, last) for a in (v.matrix, v.constant)))
     return result if all(np.isfinite(part).all() for part in parts) else None

@@ -10,8 +10,8 @@ Columns are ``ξ`` (scaled inputs), ``r`` and ``p`` (scaled parts of the unstabl
 - ``row(y, x) ≤ t`` for every row of the query, where ``t`` is to be as small as possible.
 
 If ``t > 0`` at the optimum then no point of the region meets every row.  The program is made anew for each region: on
-ACAS Xu that takes 0.2–8 ms, and solving it from nothing 0.5–60 ms, less than changing and re-solving one program that
-keeps all neurons (``docs/linear-programs.md`` has the figures).
+ACAS Xu that and solving it from nothing take less time, mostly far less, than changing and re-solving one program that
+keeps every neuron (``docs/linear-programs.md`` has the figures).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """From the duals of a linear program to lines and multipliers, and from those to a bound that holds.
 
 The dual of a relaxation *is* a backward evaluation: a neuron's two multipliers of its half-lines say which line through
-the kink to take, those of the query's rows how to combine them, those of splits and half-spaces how much of each to add.
-A proposal is only that choice.  :func:`certify` makes it valid (non-negative, within the hinge) and evaluates it with
-:func:`slir_milp.bounds.backward.backward`, so that a wrong or imprecise solution of the program loosens a bound and never
-makes it false.
+the kink to take, those of the query's rows how to combine them, those of splits and half-spaces how much of each to
+add.  A proposal is only that choice.  :func:`certify` makes it valid (non-negative, within the hinge) and evaluates it
+with :func:`slir_milp.bounds.backward.backward`, so that a wrong or imprecise solution of the program loosens a bound
+and never makes it false.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Proposal:
     Attributes
     ----------
     weights
-        Shape ``(rows,)``: multipliers of the query's rows, on the simplex; all zero if the region itself is claimed empty.
+        Shape ``(rows,)``: multipliers of the query's rows, on the simplex; all zero if the region itself is claimed to
+        be empty.
     kink_slopes
         Per layer the slope of each neuron's line through its kink.
     split_multipliers
@@ -104,16 +105,23 @@ def propose(
 
 
 def read_duals(
-    network: Network, region: Region, neurons: NeuronBounds, relaxation: Relaxation, solution: Solution
+    network: Network,
+    region: Region,
+    neurons: NeuronBounds,
+    relaxation: Relaxation,
+    solution: Solution,
+    *,
+    unit: float | None = None,
 ) -> Proposal | None:
-    """Translate a solution; ``None`` if it has neither duals nor a Farkas ray."""
-    program, unit = relaxation.program, relaxation.objective_scale
+    """Translate a solution, ``unit`` being that of its objective; ``None`` if it has neither duals nor a Farkas ray."""
+    unit = relaxation.objective_scale if unit is None else unit
     empty = solution.ray is not None
-    duals = solution.ray if solution.ray is not None else solution.row_duals
-    if duals is None:
+    if solution.ray is not None:
+        duals, reduced = solution.ray, -relaxation.program.transposed_times(solution.ray)
+    elif solution.row_duals is not None and solution.reduced_costs is not None:
+        duals, reduced = solution.row_duals, solution.reduced_costs
+    else:
         return None
-    costs = np.zeros(program.columns) if empty else program.costs
-    reduced = costs - program.transposed_times(duals)
     _, _, splits, half_spaces, query = relaxation.row_groups
     rising = np.maximum(reduced[relaxation.negative_parts], 0.0)
     flat = np.maximum(reduced[relaxation.positive_parts], 0.0)
@@ -159,18 +167,31 @@ def certify(
     Rests on :func:`slir_milp.bounds.backward.backward` and :func:`slir_milp.bounds.backward.minimise` alone: slopes are
     clipped to the hinges, and multipliers to their signs, before use.
     """
+    combined = combine(rows, _non_negative(proposal.weights), network, slack)
+    return bound_row(network, slack, combined, region, neurons, proposal)
+
+
+def bound_row(
+    network: Network,
+    slack: Slack,
+    row: Rows,
+    region: Region,
+    neurons: NeuronBounds,
+    proposal: Proposal,
+    *,
+    start: int | None = None,
+) -> tuple[float, InputRows]:
+    """Bound a single row from below with the proposed lines and multipliers; its weights are not looked at.
+
+    ``row`` speaks of the outputs, or of the results of the affine map ``start``.  Otherwise like :func:`certify`.
+    """
     neurons = within_sides(region, neurons)
     lines = _lines(network, neurons, proposal.kink_slopes)
-    combined = backward(
-        network,
-        slack,
-        lines,
-        combine(rows, _non_negative(proposal.weights), network, slack),
-        split_multipliers=_valid_splits(network, region, proposal.split_multipliers),
-    )
+    splits = _valid_splits(region, proposal.split_multipliers)
+    at_input = backward(network, slack, lines, row, start=start, split_multipliers=splits)
     region = _with_combined_half_space(region, proposal.half_space_multipliers, slack)
-    values, _, _ = minimise(combined, slack, region)
-    return float(values[0]), combined
+    values, _, _ = minimise(at_input, slack, region)
+    return float(values[0]), at_input
 
 
 def _lines(network: Network, neurons: NeuronBounds, kink_slopes: tuple[Vector, ...]) -> tuple[Lines, ...]:
@@ -184,9 +205,7 @@ def _non_negative(values: Vector) -> Vector:
     return np.maximum(np.nan_to_num(values, nan=0.0, posinf=0.0), 0.0)
 
 
-def _valid_splits(
-    network: Network, region: Region, multipliers: tuple[Vector, ...] | None
-) -> tuple[Vector, ...] | None:
+def _valid_splits(region: Region, multipliers: tuple[Vector, ...] | None) -> tuple[Vector, ...] | None:
     """Multipliers with the sign that each neuron's side gives them, zero for a neuron on neither."""
     if region.sides is None or multipliers is None:
         return None
@@ -197,7 +216,7 @@ def _valid_splits(
 
 
 def _with_combined_half_space(region: Region, multipliers: Vector, slack: Slack) -> Region:
-    """The region with the proposed combination of its half-spaces, rounded so that it still holds, beside the others."""
+    """The region with the proposed combination of its half-spaces besides, rounded so that it still holds."""
     multipliers = _non_negative(multipliers)
     count = len(region.half_spaces)
     if np.count_nonzero(multipliers) < 2:
