@@ -49,18 +49,23 @@ def draw_matrix(rng, shape, kind):
             values = values * np.exp2(rng.integers(-400, 400, shape).astype(float))
         case "tiny":
             values = values * np.exp2(rng.integers(-560, -520, shape).astype(float))
+        case "tiny short":
+            values = np.round(values * 8) / 8 * np.exp2(rng.integers(-545, -520, shape).astype(float))
+        case "picks":
+            values = (np.arange(shape[-1]) == rng.integers(0, shape[-1], (shape[0], 1))).astype(float).reshape(shape)
         case "powers":
             values = np.sign(values) * np.exp2(rng.integers(-9, 9, shape).astype(float))
     return np.where(rng.random(shape) < rng.choice([0.0, 0.5, 0.9]), 0.0, values)
 
 
-KINDS = ("full", "single", "short", "wild", "tiny", "powers")
+VECTORS = ("full", "single", "short", "wild", "tiny", "tiny short", "powers")
+KINDS = (*VECTORS, "picks")
 
 
 def draw_affine(rng, rows, columns, kind):
-    weight, bias = draw_matrix(rng, (rows, columns), kind), draw_matrix(rng, rows, kind)
+    weight, bias = draw_matrix(rng, (rows, columns), kind), draw_matrix(rng, rows, rng.choice(VECTORS))
     weight_radius = np.abs(draw_matrix(rng, (rows, columns), kind)) * 2.0**-40 if rng.random() < 0.3 else None
-    bias_radius = np.abs(draw_matrix(rng, rows, kind)) * 2.0**-40 if rng.random() < 0.3 else None
+    bias_radius = np.abs(draw_matrix(rng, rows, rng.choice(VECTORS))) * 2.0**-40 if rng.random() < 0.3 else None
     if rng.random() < 0.5:
         weight = storage.to_csr(weight)
         weight_radius = None if weight_radius is None else storage.to_csr(weight_radius)
@@ -99,7 +104,7 @@ def test_sums_and_row_factors_enclose_the_true_map(seed):
     (lw, lb), (rw, rb) = some_true_map(rng, left), some_true_map(rng, right)
     lw_wide = np.concatenate([lw, fractions(np.zeros((rows, more)))], axis=1)
     assert_within(compose.add(left, right), lw_wide + rw, lb + rb)
-    factors = draw_matrix(rng, rows, rng.choice(KINDS))
+    factors = draw_matrix(rng, rows, rng.choice(VECTORS))
     radius = np.abs(factors) * 2.0**-45
     exact = fractions(factors)[:, None]
     true = exact + fractions(radius)[:, None] * rng.integers(-1, 2, (rows, 1))
@@ -127,6 +132,8 @@ def test_short_weights_compose_exactly(seed):
 
 def test_inexact_compositions_are_marked():
     """The tests above could pass with needless radii everywhere; this one with none."""
+    twice = compose.picking(np.array([0, 0]), 1)
+    assert compose.compose(np.array([[0.1, 1e-20]]), twice).weight_radius is not None
     thirds = Affine(np.full((2, 2), 1 / 3), np.zeros(2))
     assert compose.compose(np.full((1, 2), 0.1), thirds).weight_radius is not None
     assert compose.divide(Affine(np.ones((1, 1)), np.zeros(1)), np.array([3.0])).weight_radius is not None

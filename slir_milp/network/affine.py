@@ -37,7 +37,8 @@ class Affine:
     bias
         Shape ``(rows,)``.
     weight_radius
-        Same shape and storage as ``weight``; ``None`` where the weights are exact.
+        Same shape and storage as ``weight`` (a sparse one may have entries elsewhere); ``None`` where the weights are
+        exact.
     bias_radius
         Shape ``(rows,)``; ``None`` where the bias is exact.
     """

@@ -128,12 +128,13 @@ class Neurons:
 
 
 def finish(affine: Affine) -> Affine:
-    """Put a map into the storage that the rest of the program relies on."""
+    """Put a map into the storage that the rest of the program relies on, its radius into that of its weights."""
     radius = affine.weight_radius
+    dense = storage.prefers_dense(affine.weight)
     return replace(
         affine,
-        weight=storage.finished(affine.weight),
-        weight_radius=None if radius is None else storage.finished(radius),
+        weight=storage.finished(affine.weight, dense=dense),
+        weight_radius=None if radius is None else storage.finished(radius, dense=dense),
     )
 
 

@@ -176,11 +176,16 @@ def stack_rows(parts: Sequence[Matrix]) -> Matrix:
     return vstack([to_csr(part) for part in parts], format="csr")
 
 
-def finished(matrix: Matrix) -> Matrix:
-    """Matrix in the storage the rest of the program relies on: see :class:`slir_milp.network.affine.Affine`."""
-    size = matrix.shape[0] * matrix.shape[1]
+def prefers_dense(matrix: Matrix) -> bool:
+    """Whether a finished matrix is better stored dense."""
+    size = int(matrix.shape[0]) * int(matrix.shape[1])
     nonzeros = int(np.count_nonzero(values_of(matrix)))
-    if size <= DENSE_STORE_SIZE or nonzeros > (1 - SPARSE_ZERO_SHARE) * size:
+    return size <= DENSE_STORE_SIZE or nonzeros > (1 - SPARSE_ZERO_SHARE) * size
+
+
+def finished(matrix: Matrix, *, dense: bool) -> Matrix:
+    """Matrix in the storage the rest of the program relies on: see :class:`slir_milp.network.affine.Affine`."""
+    if dense:
         return np.ascontiguousarray(to_dense(matrix))
     sparse: Any = to_csr(matrix)
     if sparse is matrix:
