@@ -81,7 +81,7 @@ def some_true_map(rng, affine):
 
 @pytest.mark.parametrize("size", [2**20, 0], ids=["dense", "sparse"])
 @given(seed=seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_compose_encloses_the_true_map(size, seed):
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +95,7 @@ def test_compose_encloses_the_true_map(size, seed):
 
 
 @given(seed=seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_sums_and_row_factors_enclose_the_true_map(seed):
     rng = np.random.default_rng(seed)
     rows, columns, more = rng.integers(1, 6, 3)

@@ -61,14 +61,14 @@ def _read_nnet(path: Path, content: bytes, check: bool) -> Network:
 def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool) -> Network:
     from slir_milp.network.compare import compare
     from slir_milp.network.graph import parse_onnx, read_graph
+    from slir_milp.network.intermediates import OpenModel
     from slir_milp.network.lowering import lower
-    from slir_milp.network.reference import float64_reference
     from slir_milp.network.runtime import Runtime
 
     model = parse_onnx(content, path.parent)
     network = lower(read_graph(model.proto))
     if check:
-        compare(network, Runtime(path), lambda: float64_reference(content, path.parent, network.inputs))
+        compare(network, Runtime(path), lambda: OpenModel(content, path.parent))
         if not model.external_data:
             remember(stored, path.name, network)
     return network

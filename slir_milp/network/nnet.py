@@ -127,6 +127,10 @@ class NnetRunner:
         self._layers = _weights(content)
         self.input_size = int(self._layers[0][0].shape[1])
 
+    def tensors(self, point: NDArray[np.floating]) -> list[Single]:
+        """Outputs at a point, as the only tensor."""
+        return [self.run(point)]
+
     def run(self, point: NDArray[np.floating]) -> Single:
         """Outputs at a point."""
         values = point.astype(np.float32)

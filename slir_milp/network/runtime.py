@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 FloatArray = NDArray[Any]
 
 
-def open_session(model: bytes | str) -> InferenceSession:
+def open_session(model: bytes, *, optimized: bool = True) -> InferenceSession:
     """Single-threaded ONNX Runtime session (CPU) that prints nothing.
 
-    Its graph optimizations have limits of their own (some fail on float64): they are turned off if it fails with them.
+    Its graph optimizations have limits of their own (some fail on float64, some round factors to float32): they are
+    turned off if it fails with them.
     """
     import onnxruntime
 
@@ -30,11 +31,14 @@ def open_session(model: bytes | str) -> InferenceSession:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception:  # ONNX Runtime's exceptions have no common base
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    providers = ["CPUExecutionProvider"]
+    if optimized:
+        try:
+            return onnxruntime.InferenceSession(model, options, providers=providers)
+        except Exception:  # ONNX Runtime's exceptions have no common base
+            return open_session(model, optimized=False)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=providers)
 
 
 class Runtime:
@@ -64,6 +68,13 @@ class Runtime:
         else:
             self._runner = _OnnxRunner(content, os.fspath(path))
 
+    @classmethod
+    def as_written(cls, model: bytes, name: str) -> Runtime:
+        """Runtime of an ONNX model in memory, without optimizations; errors call it by the given name."""
+        runtime = cls.__new__(cls)
+        runtime._runner = _OnnxRunner(model, name, optimized=False)
+        return runtime
+
     @property
     def input_size(self) -> int:
         """Number of elements of all inputs together."""
@@ -82,14 +93,18 @@ class Runtime:
             raise NetworkError(f"the network takes {self.input_size} numbers, but was given shape {point.shape}")
         return self._runner.run(point)
 
+    def tensors(self, point: FloatArray) -> list[FloatArray]:
+        """All output tensors at one point, each by itself."""
+        return self._runner.tensors(np.asarray(point))
+
     def outputs_batch(self, points: FloatArray) -> FloatArray:
         """Outputs, shape ``(points, outputs)``, at points of shape ``(points, inputs)``, one after another."""
         return np.stack([self.outputs(point) for point in points])
 
 
 class _OnnxRunner:
-    def __init__(self, content: bytes, path: str) -> None:
-        self._session = _session_of(content, path)
+    def __init__(self, content: bytes, path: str, *, optimized: bool = True) -> None:
+        self._session = _session_of(content, path, optimized)
         self._path = path
         self._inputs = []
         for value in self._session.get_inputs():
@@ -101,6 +116,9 @@ class _OnnxRunner:
         self.input_size = sum(size for *_, size in self._inputs)
 
     def run(self, point: FloatArray) -> FloatArray:
+        return np.concatenate([tensor.ravel() for tensor in self.tensors(point)])
+
+    def tensors(self, point: FloatArray) -> list[FloatArray]:
         from slir_milp.network.graph import first_line
 
         feed, start = {}, 0
@@ -111,15 +129,15 @@ class _OnnxRunner:
             results = self._session.run(None, feed)
         except Exception as error:
             raise NetworkError(f"ONNX Runtime cannot run {self._path}: {first_line(error)}") from None
-        return np.concatenate([np.asarray(result).ravel() for result in results])
+        return [np.asarray(result) for result in results]
 
 
-def _session_of(content: bytes, path: str) -> InferenceSession:
+def _session_of(content: bytes, path: str, optimized: bool) -> InferenceSession:
     """Session of the file as it is, or else of the file as :mod:`slir_milp.network.repair` puts it right."""
     from slir_milp.network.graph import first_line
 
     try:
-        return open_session(content)
+        return open_session(content, optimized=optimized)
     except Exception as error:
         from slir_milp.network.graph import parse_onnx
 
