@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from slir_milp.solvers.highs_watch import Watch, deferred_interrupt
 from slir_milp.solvers.protocol import Feature, Indices, LinearProgram, Solution, SolverError, Status, Vector
 from slir_milp.solvers.residuals import dual_objective, is_farkas_ray
-
-if TYPE_CHECKING:
-    import highspy
 
 STATUSES: dict[str, Status] = {
     "kOptimal": Status.OPTIMAL,
@@ -28,7 +26,7 @@ STATUSES: dict[str, Status] = {
     "kSolutionLimit": Status.ITERATION_LIMIT,
     "kInterrupt": Status.INTERRUPTED,
     "kHighsInterrupt": Status.INTERRUPTED,
-    # Only presolve leaves the two undistinguished, and then the session solves again without it.
+    # What is left when the session has tried otherwise.
     "kUnboundedOrInfeasible": Status.FAILED,
     "kMemoryLimit": Status.FAILED,
     "kNotset": Status.FAILED,
@@ -40,6 +38,9 @@ STATUSES: dict[str, Status] = {
     "kUnknown": Status.FAILED,
 }
 """What every model status of HiGHS means here; a test compares the keys with the library's own list."""
+
+_TRY_OTHERWISE = frozenset({"kUnboundedOrInfeasible", "kSolveError", "kUnknown"})
+_DUAL_SIMPLEX, _PRIMAL_SIMPLEX = 1, 4
 
 LINEAR_TOLERANCE = 1e-9
 """Primal and dual feasibility tolerance of linear programs; duals become proofs, so they had better be good."""
@@ -67,64 +68,75 @@ class HighsSession:
     """A program inside HiGHS; for one thread at a time.  See :class:`slir_milp.solvers.protocol.Session`."""
 
     def __init__(self, program: LinearProgram) -> None:
-        import highspy
-
         self._program = _copy(program)
         self._integer = program.integral is not None and bool(program.integral.any())
+        self._costs_left_out = False
+        self._highs = self._loaded()
+
+    def _loaded(self) -> Any:
+        """A HiGHS of our options that holds the program as it stands now."""
+        import highspy
+
+        program = self._program
+        self._refuse_nan(program.costs, program.values, program.column_lower, program.column_upper)
+        self._refuse_nan(program.row_lower, program.row_upper)
         # The class beneath highspy.Highs: plain array calls, and callbacks that hold no reference cycle.
-        self._highs: Any = highspy._core._Highs()
-        self._highs.setOptionValue("output_flag", False)
-        self._highs.setOptionValue("threads", 1)
+        highs: Any = highspy._core._Highs()
+        highs.setOptionValue("output_flag", False)
+        highs.setOptionValue("threads", 1)
         for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
-            self._highs.setOptionValue(option, LINEAR_TOLERANCE)
+            highs.setOptionValue(option, LINEAR_TOLERANCE)
         if self._integer:
-            self._highs.setOptionValue("mip_feasibility_tolerance", INTEGER_TOLERANCE)
-            self._highs.setOptionValue("mip_rel_gap", 0.0)
+            highs.setOptionValue("mip_feasibility_tolerance", INTEGER_TOLERANCE)
+            highs.setOptionValue("mip_rel_gap", 0.0)
         else:
             # The last basis is a better start than presolving, and only without presolve is there always a Farkas ray.
-            self._highs.setOptionValue("presolve", "off")
-            self._highs.setOptionValue("solver", "simplex")
+            highs.setOptionValue("presolve", "off")
+            highs.setOptionValue("solver", "simplex")
         kinds = np.zeros(program.columns, dtype=np.int32)
         if program.integral is not None:
             kinds[program.integral] = int(highspy.HighsVarType.kInteger)
-        self._must(
-            self._highs.passModel(
-                program.columns,
-                program.rows,
-                len(program.values),
-                int(highspy.MatrixFormat.kRowwise),
-                int(highspy.ObjSense.kMinimize),
-                program.offset,
-                program.costs,
-                program.column_lower,
-                program.column_upper,
-                program.row_lower,
-                program.row_upper,
-                program.starts,
-                program.indices,
-                program.values,
-                kinds,
-            ),
-            "the program",
+        accepted = highs.passModel(
+            program.columns,
+            program.rows,
+            len(program.values),
+            int(highspy.MatrixFormat.kRowwise),
+            int(highspy.ObjSense.kMinimize),
+            program.offset,
+            program.costs,
+            program.column_lower,
+            program.column_upper,
+            program.row_lower,
+            program.row_upper,
+            program.starts,
+            program.indices,
+            program.values,
+            kinds,
         )
+        self._must(accepted, "the program")
+        return highs
 
     def change_column_bounds(self, columns: Indices, lower: Vector, upper: Vector) -> None:
         """Give some columns new bounds."""
+        self._refuse_nan(lower, upper)
         self._program.column_lower[columns], self._program.column_upper[columns] = lower, upper
         self._must(self._highs.changeColsBounds(len(columns), columns, lower, upper), "new column bounds")
 
     def change_row_bounds(self, rows: Indices, lower: Vector, upper: Vector) -> None:
         """Give some rows new sides."""
+        self._refuse_nan(lower, upper)
         self._program.row_lower[rows], self._program.row_upper[rows] = lower, upper
         self._must(self._highs.changeRowsBounds(len(rows), rows, lower, upper), "new row bounds")
 
     def change_costs(self, columns: Indices, costs: Vector) -> None:
         """Give some columns new costs."""
+        self._refuse_nan(costs)
         self._program.costs[columns] = costs
         self._must(self._highs.changeColsCost(len(columns), columns, costs), "new costs")
 
     def change_coefficients(self, rows: Indices, columns: Indices, values: Vector) -> None:
         """Set single entries of the matrix."""
+        self._refuse_nan(values)
         program = self._program
         for row, column, value in zip(rows.tolist(), columns.tolist(), values.tolist(), strict=True):
             begin, end = program.starts[row : row + 2]
@@ -144,25 +156,64 @@ class HighsSession:
     ) -> Solution:
         """Solve the program as it stands now."""
         begun = time.monotonic()
-        watch = _Watch(deadline, cancel, on_point)
+        watch = Watch(deadline, cancel, on_point)
         if (early := watch.verdict()) is not None:
             return _nothing(early)
         self._highs.setOptionValue("time_limit", np.inf if deadline is None else max(deadline - begun, 0.0))
         self._highs.setOptionValue("objective_target", -np.inf if target is None else target)
-        watch.attach(self._highs, integer=self._integer)
-        try:
-            self._highs.run()
-            if self._model_status() == "kUnboundedOrInfeasible":
-                self._highs.setOptionValue("presolve", "off")
-                self._highs.run()
-        finally:
-            watch.detach()
+        with deferred_interrupt(watch):
+            self._run(watch)
         if watch.raised is not None:
+            self._put_costs_back()
             raise watch.raised
         status = STATUSES[self._model_status()]
         if status is Status.INTERRUPTED and watch.stopped is not None:
             status = watch.stopped
-        return self._answer(status, time.monotonic() - begun)
+        answer = self._answer(status, time.monotonic() - begun)
+        self._put_costs_back()
+        return answer
+
+    def _run(self, watch: Watch) -> None:
+        watch.attach(self._highs, integer=self._integer)
+        try:
+            self._highs.run()
+            if self._model_status() in _TRY_OTHERWISE and watch.verdict() is None:
+                self._run_otherwise()
+        except BaseException:
+            # Something was raised through HiGHS's own frames; what is left of that object is not to be trusted.
+            self._highs = self._loaded()
+            raise
+        watch.detach()
+
+    def _run_otherwise(self) -> None:
+        """Solve from nothing by other means.
+
+        The simplex methods of HiGHS may fail where a program has neither a feasible point nor a feasible dual; without
+        its costs it has a feasible dual, and is as infeasible as with them.
+        """
+        self._highs.clearSolver()
+        if self._integer:
+            self._highs.setOptionValue("presolve", "off")
+            self._highs.run()
+            self._highs.setOptionValue("presolve", "choose")
+            return
+        columns = np.arange(self._program.columns, dtype=np.int32)
+        self._highs.changeColsCost(len(columns), columns, np.zeros(len(columns)))
+        self._highs.run()
+        infeasible = self._model_status() == "kInfeasible"
+        self._costs_left_out = infeasible
+        if not infeasible:
+            self._highs.changeColsCost(len(columns), columns, self._program.costs)
+            self._highs.clearSolver()
+            self._highs.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
+            self._highs.run()
+            self._highs.setOptionValue("simplex_strategy", _DUAL_SIMPLEX)
+
+    def _put_costs_back(self) -> None:
+        if self._costs_left_out:
+            columns = np.arange(self._program.columns, dtype=np.int32)
+            self._highs.changeColsCost(len(columns), columns, self._program.costs)
+            self._costs_left_out = False
 
     def _answer(self, status: Status, seconds: float) -> Solution:
         program, info, found = self._program, self._highs.getInfo(), self._highs.getSolution()
@@ -205,63 +256,15 @@ class HighsSession:
         return str(self._highs.getModelStatus().name)
 
     @staticmethod
-    def _must(status: highspy.HighsStatus, what: str) -> None:
+    def _refuse_nan(*arrays: Vector) -> None:
+        """HiGHS takes NaN without a word."""
+        if any(np.isnan(array).any() for array in arrays):
+            raise SolverError("a program with entries that are no numbers cannot be solved.")
+
+    @staticmethod
+    def _must(status: Any, what: str) -> None:
         if status.name == "kError":
             raise SolverError(f"HiGHS refuses {what}.")
-
-
-class _Watch:
-    """Looks at the clock and at the flag whenever HiGHS calls back, and collects what it finds.
-
-    An exception must not pass through the C++ frames, so it is kept and raised afterwards; a Ctrl-C that arrives during
-    a solve in the main thread is raised by the interpreter inside the callback and so ends up here as well.
-    """
-
-    def __init__(self, deadline: float | None, cancel: Event | None, on_point: Callable[[Vector], None] | None) -> None:
-        self.deadline = np.inf if deadline is None else deadline
-        self.cancel = cancel
-        self.on_point = on_point
-        self.stopped: Status | None = None
-        self.raised: BaseException | None = None
-        self._highs: Any = None
-        self._solution_events: frozenset[int] = frozenset()
-
-    def verdict(self) -> Status | None:
-        """Why to stop, if there is a reason."""
-        if self.cancel is not None and self.cancel.is_set():
-            return Status.INTERRUPTED
-        return Status.TIME_LIMIT if time.monotonic() >= self.deadline else None
-
-    def attach(self, highs: Any, *, integer: bool) -> None:
-        """Have HiGHS call back from now on."""
-        from highspy import cb
-
-        kind = cb.HighsCallbackType
-        solutions = [kind.kCallbackMipSolution, kind.kCallbackMipImprovingSolution]
-        events = [kind.kCallbackSimplexInterrupt]
-        if integer:
-            events += [kind.kCallbackMipInterrupt, *(solutions if self.on_point is not None else ())]
-        self._solution_events = frozenset(int(event) for event in solutions)
-        self._highs = highs
-        highs.setCallback(self._called, None)
-        for event in events:
-            highs.startCallback(event)
-
-    def detach(self) -> None:
-        """Have HiGHS forget this object."""
-        self._highs.setCallback(None, None)
-
-    def _called(self, event: Any, _message: str, output: Any, reply: Any, _data: Any) -> None:
-        try:
-            if int(event) in self._solution_events:
-                if self.on_point is not None and len(output.mip_solution):
-                    self.on_point(np.array(output.mip_solution, dtype=np.float64))
-            else:
-                self.stopped = self.stopped or self.verdict()
-        except BaseException as error:
-            self.raised = self.raised or error
-        if reply is not None and (self.stopped is not None or self.raised is not None):
-            reply.user_interrupt = True
 
 
 def _copy(program: LinearProgram) -> LinearProgram:

@@ -209,9 +209,10 @@ def _valid_splits(region: Region, multipliers: tuple[Vector, ...] | None) -> tup
     """Multipliers with the sign that each neuron's side gives them, zero for a neuron on neither."""
     if region.sides is None or multipliers is None:
         return None
+    sigmas = [-side.astype(np.float64) for side in region.sides]
     return tuple(
-        -side.astype(np.float64) * _non_negative(-side * multiplier)
-        for side, multiplier in zip(region.sides, multipliers, strict=True)
+        sigma * np.maximum(sigma * np.nan_to_num(multiplier, posinf=0.0, neginf=0.0), 0.0)
+        for sigma, multiplier in zip(sigmas, multipliers, strict=True)
     )
 
 
