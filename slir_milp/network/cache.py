@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -81,6 +80,8 @@ def recall(stored: bytes, name: str) -> Network | None:
 
 def remember(stored: bytes, name: str, network: Network) -> None:
     """Write an entry, in one step, for a network that was compared with its runtime."""
+    import tempfile
+
     scratch = None
     try:
         path = _path(stored, name)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 
 from slir_milp.errors import NetworkError
 
@@ -38,6 +36,8 @@ def unpacked(stored: bytes, path: str | os.PathLike[str]) -> bytes:
     """Undo gzip if the name ends in ``.gz``."""
     if not os.fspath(path).endswith(".gz"):
         return stored
+    import gzip
+    import zlib
     from io import BytesIO
 
     try:
