@@ -28,7 +28,7 @@ def extensions() -> list[Extension]:
     from Cython.Build import cythonize
 
     sources = sorted(path.as_posix() for path in KERNEL.glob("*.c") if path.stem != BINDING)
-    headers = sorted(path.as_posix() for pattern in ("*.h", "*.inc") for path in KERNEL.glob(pattern))
+    headers = sorted(path.as_posix() for path in KERNEL.glob("*.h"))
     module = Extension(
         ".".join((*KERNEL.parts, BINDING)),
         sources=[binding.as_posix(), *sources],
