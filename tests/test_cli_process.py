@@ -114,6 +114,16 @@ def test_a_reader_that_goes_away_is_no_fault(network: Path, query: Path) -> None
     assert process.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_gets_a_sentence(network: Path) -> None:
+    command = [sys.executable, "-m", "slir_milp", "info", str(network)]
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert process.returncode == 2
+    assert process.stderr.startswith("slir-milp: error: the answer cannot be written")
+    assert len(process.stderr.splitlines()) == 1
+
+
 def test_errors_of_a_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "slir_milp", "info", str(tmp_path / "absent.onnx")]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
