@@ -42,6 +42,12 @@ _FIRST_ATTACK = 128
 
 _REGIONS_PER_DESCENT = 64
 _DESCENT_STEPS = 16
+_MOST_ATTACKED = 16
+_REGIONS_PER_MISS = 50
+_FREE_MISSES = 20
+_POLISH_RADIUS = 0.05
+_POLISH_STEPS = 40
+_REGIONS_PER_EXACT_ATTEMPT = 200
 _WALK_STEPS = 40
 
 
@@ -132,7 +138,8 @@ class Search:
         self.counts = Counts()
         self.witness: Witness | None = None
         self.failure: BaseException | None = None
-        self._next_attack, self._turn = _FIRST_ATTACK, 0
+        self._next_attack = _FIRST_ATTACK
+        self._exact_attempts = self._missed = 0
         self._random = np.random.default_rng(seed)
         self._pieces: list[Piece] = []
         self._busy = 0
@@ -263,25 +270,25 @@ class Search:
             deadline=self.limits.deadline,
             cancel=self.limits.flag,
         )
-        if candidate is not None:
-            self._replay(candidate, target)
+        missed = candidate is not None and not self._replay(candidate, target, explorer)
         self._count(target, counts)
         if len(records):
-            self.add(target, records, sides)
+            self._put_back(Piece(target, records, sides), last=not missed)
         for record, side in zip(leaf_records, leaf_sides, strict=True):
             self._settle(target, record, side, explorer, explorers)
-        victim = self._attack_due() if len(records) else None
-        if victim is not None:
-            self._attack(victim, self._explorer(victim.target, explorers, True))
+        for victim, effort in self._attacks_due():
+            self._attack(victim, effort, self._explorer(victim.target, explorers, True))
 
-    def _attack_due(self) -> Piece | None:
-        """The piece to attack, if the falsifier's turn has come: open targets take turns."""
+    def _attacks_due(self) -> list[tuple[Piece, int]]:
+        """Pieces to attack, one of each open target, and the regions' worth of effort to spend on each."""
         with self._condition:
             if self.witness is not None or self.counts.regions < self._next_attack or not self._pieces:
-                return None
+                return []
+            open_targets = {id(piece.target): piece for piece in self._pieces}
+            due = list(open_targets.values())[-_MOST_ATTACKED:]
+            effort = self._next_attack // len(due)
             self._next_attack *= 2
-            self._turn += 1
-            return self._pieces[self._turn % len(self._pieces)]
+            return [(piece, effort) for piece in due]
 
     def _count(self, target: Target, counts: dict[str, Any]) -> None:
         with self._condition:
@@ -295,10 +302,23 @@ class Search:
             total.activation_splits += counts["activation_splits"]
             total.max_depth = max(total.max_depth, int(counts["max_depth"]))
 
-    def _replay(self, x: Vector, target: Target) -> bool:
-        witness = self.replayer.try_point(x, target.box)
+    def _put_back(self, piece: Piece, *, last: bool) -> None:
+        """Return a piece to the frontier; after a near miss at its far end, so that the search looks elsewhere first."""
         with self._condition:
-            self.counts.points += 1
+            self._pieces.insert(len(self._pieces) if last else 0, piece)
+
+    def _replay(self, x: Vector, target: Target, explorer: Explorer) -> bool:
+        """Replay a candidate, and once more where it is met with more room: float32 needs some."""
+        with self._condition:
+            if self._missed * _REGIONS_PER_MISS > self.counts.regions + _FREE_MISSES * _REGIONS_PER_MISS:
+                return False
+        witness = self.replayer.try_point(x, target.box)
+        if witness is None:
+            _, deeper, _ = explorer.descend(target.record, x, _POLISH_RADIUS, _POLISH_STEPS, -np.inf)
+            witness = self.replayer.try_point(deeper, target.box)
+        with self._condition:
+            self.counts.points += 2
+            self._missed += witness is None
         if witness is None:
             return False
         with self._condition:
@@ -307,16 +327,19 @@ class Search:
         self.limits.flag[0] = 1
         return True
 
-    def _attack(self, piece: Piece, explorer: Explorer) -> None:
+    def _attack(self, piece: Piece, effort: int, explorer: Explorer) -> None:
         """Look for a witness: gradient walks in many places at once, then descents along the relaxation.
 
-        The effort grows with the number of regions explored, to a fixed share of the whole.
+        Descents start in turn from where the best walks ended and from random points.  The effort is a fixed share of the
+        regions explored so far.
         """
+        if self.witness is not None:
+            return
         target, at = piece.target, explorer.layout
-        inputs, done = len(target.root.region.lower), self._next_attack // 2
+        inputs = len(target.root.region.lower)
         with self._condition:
             random = np.random.default_rng(self._random.integers(2**63))
-        walks = int(min(np.sqrt(4.0 * done), 256))
+        walks = int(np.clip(np.sqrt(8.0 * effort), 16, 256))
         chosen = piece.records[-walks:]
         low = chosen[:, at["lower"] : at["lower"] + inputs]
         high = chosen[:, at["upper"] : at["upper"] + inputs]
@@ -334,13 +357,16 @@ class Search:
         )
         evaluated = found.evaluated
         for x in found.candidates:
-            if self._replay(x, target):
+            if self._replay(x, target, explorer):
                 return
-        for turn in range(max(1, done // _REGIONS_PER_DESCENT)):
-            start = lower + random.random(inputs) * (upper - lower)
-            met, x, _ = explorer.descend(target.record, start, (0.5, 0.15)[turn % 2], _DESCENT_STEPS)
+        for turn in range(max(2, effort // _REGIONS_PER_DESCENT)):
+            guided = turn % 2 == 0 and turn // 2 < len(found.points)
+            start = found.points[turn // 2] if guided else lower + random.random(inputs) * (upper - lower)
+            met, x, _ = explorer.descend(target.record, start, 0.15 if guided else 0.5, _DESCENT_STEPS)
             evaluated += _DESCENT_STEPS
-            if self.limits.reached() is not None or self.witness is not None or (met and self._replay(x, target)):
+            if self.limits.reached() is not None or self.witness is not None or (
+                met and self._replay(x, target, explorer)
+            ):
                 break
         with self._condition:
             self.counts.points += evaluated
@@ -360,8 +386,12 @@ class Search:
         low = record[at["lower"] : at["lower"] + inputs].copy()
         high = record[at["upper"] : at["upper"] + inputs].copy()
         exact_low, exact_high = region_ends(target.box, low, high)
+        with self._condition:
+            affordable = self._exact_attempts * _REGIONS_PER_EXACT_ATTEMPT <= self.counts.regions
+            self._exact_attempts += affordable
         closed = any(a > b for a, b in zip(exact_low, exact_high, strict=True)) or (
-            end.name in ("OPEN", "TIGHT")
+            affordable
+            and end.name in ("OPEN", "TIGHT")
             and not side.any()
             and refuted_exactly(
                 self.network,
@@ -386,14 +416,13 @@ class Search:
             deadline=self.limits.deadline,
             cancel=self.limits.flag,
         )
-        if candidate is not None:
-            self._replay(candidate, target)
+        missed = candidate is not None and not self._replay(candidate, target, explorer)
         self._count(target, {**counts, "regions": 0})
         if len(records):
-            self.add(target, records, sides)
+            self._put_back(Piece(target, records, sides), last=not missed)
         if len(leaves):
             for x in (low, high, 0.5 * low + 0.5 * high):
-                if self._replay(x, target):
+                if self._replay(x, target, explorer):
                     return
             with self._condition:
                 target.undecided.append((low, high, float(bound)))

@@ -33,17 +33,17 @@ class Attack:
     ----------
     candidates
         Points whose margin is at most zero (or within rounding of it), best first; shape ``(k, inputs)``, k small.
-    best_margin
-        The least margin seen.
-    best_point
-        Where it was seen.
+    margins
+        The least margin of every walk, in ascending order.
+    points
+        Where each was seen: good places to look further.
     evaluated
         Number of points at which the network was evaluated.
     """
 
     candidates: Points
-    best_margin: float
-    best_point: Vector
+    margins: Vector
+    points: Points
     evaluated: int
 
 
@@ -126,10 +126,7 @@ def attack(
     order = np.argsort(best_value, kind="stable")
     tolerance = 1e-9 * (1.0 + float(np.abs(rows.constants).max(initial=0.0)))
     promising = [int(i) for i in order if best_value[i] <= tolerance][:_KEPT]
-    first = int(order[0])
-    return Attack(
-        best_point[promising], float(best_value[first]), best_point[first], evaluated + len(corners)
-    )
+    return Attack(best_point[promising], best_value[order], best_point[order], evaluated + len(corners))
 
 
 def _corners(points: Points, values: Vector, lower: Vector, upper: Vector) -> Points:

@@ -57,7 +57,7 @@ class Replayer:
             )
             if holds_exactly and holds_in_runtime:
                 return witness
-            if (holds_exactly or holds_in_runtime) and self.near_miss is None:
+            if holds_exactly or (holds_in_runtime and self.near_miss is None):
                 self.near_miss = witness
             return None
 

@@ -36,7 +36,7 @@ class Reason(str, Enum):
     INTERRUPTED = "the run was interrupted"
     MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
     TOO_SMALL = "regions too small to be split could not be decided: the query holds there up to rounding"
-    NEAR_MISS = "the only points found meet the query in one arithmetic (float32 or exact) but not in the other"
+    EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
 
 

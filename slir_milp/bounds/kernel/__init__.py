@@ -198,7 +198,9 @@ class Explorer:
         end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides)
         return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
 
-    def descend(self, root: Vector, x: Vector, radius: float, steps: int) -> tuple[bool, Vector, float]:
+    def descend(
+        self, root: Vector, x: Vector, radius: float, steps: int, goal: float = 0.0
+    ) -> tuple[bool, Vector, float]:
         """Walk from ``x`` towards a point that meets every row, by minimising the relaxation in small boxes.
 
         Parameters
@@ -211,6 +213,8 @@ class Explorer:
             Half width of the first box, relative to the root's width.
         steps
             Most boxes to look at.
+        goal
+            Largest row value at which to be content.
 
         Returns
         -------
@@ -218,7 +222,7 @@ class Explorer:
             Whether the point reached meets every row in plain float64, the point, and its largest row value.
         """
         at = np.array(x, dtype=np.float64)
-        found, margin = self._space.descend(root, at, radius, steps)
+        found, margin = self._space.descend(root, at, radius, steps, goal)
         return bool(found), at, float(margin)
 
     def evaluate(self, x: Vector) -> Vector:

@@ -56,6 +56,7 @@ static void evaluate(slir_space *s, const double *x, double *outputs) {
             }
         for (int i = 0; i < map->rows; i++) {
             double z = above[i] + map->bias[i];
+            if (k < net->depth) s->true_values[net->first[k] + i] = z;
             above[i] = k == net->depth ? z : z * (z < 0 ? map->negative[i] : map->positive[i]);
         }
         for (int i = map->rows; i < PAD(map->rows); i++) above[i] = 0.0;
@@ -85,13 +86,14 @@ static int looks_like_a_witness(slir_space *s, const double *x, double *margin) 
 
 /* Descends towards a witness inside the root: in a small box around the point the relaxed conjunction is minimised, the
  * minimiser becomes the next point if its true margin is less, and the box grows or shrinks with success.  Unlike a
- * gradient, the relaxation sees past kinks and weighs the rows against each other.  Returns whether `x` meets the rows. */
-static int descend(slir_space *s, const double *root, double *x, double radius, int steps, double *margin) {
+ * gradient, the relaxation sees past kinks and weighs the rows against each other.  It ends when the margin is at most `goal`;
+ * returns whether `x` meets the rows. */
+static int descend(slir_space *s, const double *root, double *x, double radius, int steps, double goal, double *margin) {
     const slir_layout *at = &s->layout;
     double *record = s->scratch;
     s->cancel = NULL, s->deadline = INFINITY;
-    if (looks_like_a_witness(s, x, margin)) return 1;
-    for (int t = 0; t < steps && radius > 1e-6; t++) {
+    int met = looks_like_a_witness(s, x, margin);
+    for (int t = 0; t < steps && radius > 1e-6 && !(met && *margin <= goal); t++) {
         double value, constant, there;
         memcpy(record, root, (size_t)at->size * sizeof(double));
         for (int q = 0; q < s->inputs; q++) {
@@ -101,20 +103,19 @@ static int descend(slir_space *s, const double *root, double *x, double radius, 
         }
         int end = bound_region(s, record, NULL, &value, &constant, NULL);
         if (end != SLIR_OPEN && end != SLIR_TIGHT) { /* nothing here: look farther */
-            if (radius >= 1.0) return 0;
+            if (radius >= 1.0) break;
             radius = radius * 2.5 < 1.0 ? radius * 2.5 : 1.0;
             continue;
         }
         int meets = looks_like_a_witness(s, s->best_point, &there);
-        if (there < *margin || meets) {
+        if (there < *margin) {
             memcpy(x, s->best_point, (size_t)s->inputs * sizeof(double));
-            *margin = there;
-            if (meets) return 1;
+            *margin = there, met = meets;
             radius = radius * 1.5 < 1.0 ? radius * 1.5 : 1.0;
         } else
             radius *= 0.5;
     }
-    return 0;
+    return met;
 }
 
 static int analyse(slir_space *s, double *record, int8_t *sides, double *value, double *row, double *minimiser_out,
@@ -194,6 +195,9 @@ static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t 
             double margin;
             found = looks_like_a_witness(s, s->best_point, &margin);
             if (found) memcpy(candidate, s->best_point, (size_t)s->inputs * sizeof(double));
+            if (!found && s->settings.use_half_space &&
+                !check_contradictions(s, record + at->neuron_lower, record + at->neuron_upper))
+                end = SLIR_CLOSED_EMPTY;
             if (end == SLIR_OPEN && !split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
         }
         counts->ended[end]++;

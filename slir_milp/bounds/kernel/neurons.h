@@ -47,6 +47,42 @@ static double now(void) {
 
 static int must_stop(const slir_space *s) { return (s->cancel && *s->cancel) || now() > s->deadline; }
 
+/* Bounds at most chunk / 2 neurons of layer k by backward evaluation; the levels below are restricted already.  Returns 0 if
+ * one of them has no value left, so that the region holds no counterexample. */
+static int bound_some(slir_space *s, int k, const int *list, int count, double *lower, double *upper) {
+    const slir_net *net = s->net;
+    const slir_map *map = &net->maps[k];
+    int padded = k ? s->levels[k - 1].padded : s->padded_inputs;
+    double *a = s->rows_a, *b = s->rows_b;
+    for (int c = 0; c < count; c++) {
+        int i = list[c], r = 2 * c;
+        double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
+        gather_row(s, k, i, 1.0, plus);
+        for (int j = 0; j < padded; j++) minus[j] = -plus[j];
+        s->constants[r] = map->bias[i], s->constants[r + 1] = -map->bias[i];
+        s->errors[r] = s->errors[r + 1] = map->charge[i];
+        s->masses[r] = s->masses[r + 1] = fabs(map->bias[i]);
+    }
+    walk_back(s, k, 2 * count, &a, &b, s->constants, s->errors, s->masses, 0);
+    for (int c = 0; c < count; c++) {
+        int i = list[c], r = 2 * c;
+        double beta;
+        const double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
+        double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
+        double high = -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &beta);
+        if (low > lower[i]) lower[i] = low;
+        if (high < upper[i]) upper[i] = high;
+        if (lower[i] > upper[i]) return 0;
+        if (s->settings.split_inputs) {
+            double sum = 0.0, *share = s->share_all + (int64_t)(net->first[k] + i) * s->inputs;
+            for (int q = 0; q < s->inputs; q++) sum += share[q] = (fabs(plus[q]) + fabs(minus[q])) * s->half_width[q];
+            double scale = sum > 0 ? 1.0 / sum : 0.0;
+            for (int q = 0; q < s->inputs; q++) share[q] *= scale;
+        }
+    }
+    return 1;
+}
+
 /* Returns SLIR_OPEN, SLIR_CLOSED_EMPTY if some neuron has no value left, or SLIR_STOPPED; what was tightened is sound. */
 static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
     const slir_net *net = s->net;
@@ -69,39 +105,10 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
         }
         for (int i = 0; i < map->rows; i++)
             if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
-        int padded = k ? s->levels[k - 1].padded : s->padded_inputs;
         for (int from = 0; from < count; from += s->chunk / 2) {
             if (s->width > 128 && must_stop(s)) return SLIR_STOPPED;
-            int upto = from + s->chunk / 2 < count ? from + s->chunk / 2 : count, rows = 2 * (upto - from);
-            double *a = s->rows_a, *b = s->rows_b;
-            for (int c = from; c < upto; c++) {
-                int i = list[c], r = 2 * (c - from);
-                double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
-                gather_row(s, k, i, 1.0, plus);
-                for (int j = 0; j < padded; j++) minus[j] = -plus[j];
-                s->constants[r] = map->bias[i], s->constants[r + 1] = -map->bias[i];
-                s->errors[r] = s->errors[r + 1] = map->charge[i];
-                s->masses[r] = s->masses[r + 1] = fabs(map->bias[i]);
-            }
-            walk_back(s, k, rows, &a, &b, s->constants, s->errors, s->masses, 0);
-            for (int c = from; c < upto; c++) {
-                int i = list[c], r = 2 * (c - from);
-                double beta;
-                const double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
-                double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
-                double high =
-                    -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &beta);
-                if (low > lower[i]) lower[i] = low;
-                if (high < upper[i]) upper[i] = high;
-                if (lower[i] > upper[i]) return SLIR_CLOSED_EMPTY;
-                if (s->settings.split_inputs) {
-                    double sum = 0.0, *share = s->share_all + (int64_t)(net->first[k] + i) * s->inputs;
-                    for (int q = 0; q < s->inputs; q++)
-                        sum += share[q] = (fabs(plus[q]) + fabs(minus[q])) * s->half_width[q];
-                    double scale = sum > 0 ? 1.0 / sum : 0.0;
-                    for (int q = 0; q < s->inputs; q++) share[q] *= scale;
-                }
-            }
+            int upto = from + s->chunk / 2 < count ? from + s->chunk / 2 : count;
+            if (!bound_some(s, k, list + from, upto - from, lower, upper)) return SLIR_CLOSED_EMPTY;
         }
         double *kink = s->kink + net->first[k];
         for (int i = 0; i < map->rows; i++) kink[i] = start_slope(map->negative[i], map->positive[i], lower[i], upper[i]);
@@ -109,4 +116,19 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
         restrict_matrix(s, k);
     }
     return SLIR_OPEN;
+}
+
+/* Bounds inherited from ancestors hold for counterexamples only, since half-spaces went into them.  A point of the box may
+ * therefore lie outside, and then the box may hold no counterexample at all: the neurons whose true values at the
+ * minimiser (in `s->true_values`) contradict their bounds are bounded afresh.  Returns 0 if that leaves one no value. */
+static int check_contradictions(slir_space *s, double *neuron_lower, double *neuron_upper) {
+    for (int k = 0; k < s->net->depth; k++) {
+        double *lower = neuron_lower + s->net->first[k], *upper = neuron_upper + s->net->first[k];
+        const double *at = s->true_values + s->net->first[k];
+        int count = 0;
+        for (int i = 0; i < s->net->maps[k].rows && count < s->chunk / 2; i++)
+            if (at[i] < lower[i] - 1e-9 || at[i] > upper[i] + 1e-9) s->unstable[count++] = i;
+        if (count) return bound_some(s, k, s->unstable, count, lower, upper);
+    }
+    return 1;
 }

@@ -44,6 +44,7 @@ struct slir_space {
     double deadline;               /* on the monotonic clock */
     const volatile int *cancel;    /* NULL: nobody can */
     double *breakpoints;
+    double *true_values;           /* neurons: pre-activations at the last point evaluated */
     double *scratch;               /* a record */
     void **blocks;
     int block_count;
@@ -95,6 +96,7 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     s->point = DOUBLES(n), s->best_point = DOUBLES(n), s->row = DOUBLES(n), s->best_row = DOUBLES(n);
     int outputs = PAD(clause->outputs > s->width ? clause->outputs : s->width);
     s->outputs = DOUBLES(outputs), s->forward_a = DOUBLES(outputs), s->forward_b = DOUBLES(outputs);
+    s->true_values = DOUBLES(net->neurons);
     s->scratch = DOUBLES(s->layout.size);
     s->order = INTS(n), s->breakpoints = DOUBLES(n);
     s->levels = take(s, (size_t)net->depth, sizeof(slir_level));
