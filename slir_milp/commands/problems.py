@@ -51,7 +51,15 @@ def fetch(origin: str | None, target: Path) -> ExitCode:
     """
     from slir_milp.fetch import fetch_acasxu
 
-    raise NotImplementedError(origin, target, fetch_acasxu, sys)
+    fetch_acasxu(target, origin, progress=_print_progress)
+    write_stdout(
+        f"The networks and properties of ACAS Xu are in {target}.\n  slir-milp bench {shlex.quote(str(target))}\n"
+    )
+    return ExitCode.DECIDED
+
+
+def _print_progress(done: int, total: int, name: str) -> None:
+    print(f"{done:>3}/{total}  {name}", file=sys.stderr, flush=True)
 
 
 def _shortest(path: Path) -> str:
