@@ -6,7 +6,9 @@ the positive parts ``r`` of the unstable neurons before it, whatever their kinds
 are unstable, and the program that is left has that many rows, not one for each neuron.
 
 Columns are scaled: an input is ``midpoint + radius·ξ`` with ``ξ`` in [−1, 1], and the parts of a neuron are multiples
-of the largest magnitude of its pre-activation.  A solver's absolute tolerances then mean the same in every region.
+of a size that is typical of the region.  A solver's absolute tolerances then mean the same in every region.  (A size
+for each neuron would cost the simplex half as many steps again on large regions; mixed-integer programs have it: there
+the tolerance decides on which side of zero a neuron may be.)
 
 Everything here is plain float64: it feeds proposals, never bounds.
 """
@@ -49,8 +51,8 @@ class Elimination:
     open_neurons, split_neurons
         Per layer the indices of the unstable neurons, and of those that were put on a side.
     lower, upper, scale
-        Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the larger of
-        their magnitudes.
+        Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the unit of their
+        parts.
     open_values, split_values
         Pre-activations of the unstable and of the split neurons, layer after layer.
     last
@@ -96,7 +98,7 @@ def within_sides(region: Region, neurons: NeuronBounds) -> NeuronBounds:
 
 
 def eliminate(
-    network: Network, region: Region, neurons: NeuronBounds, *, until: int | None = None
+    network: Network, region: Region, neurons: NeuronBounds, *, until: int | None = None, own_scales: bool = False
 ) -> Elimination | None:
     """Substitute everything that is linear.
 
@@ -108,6 +110,8 @@ def eliminate(
         Bounds within the region's sides (:func:`within_sides`) of at least the layers before ``until``.
     until
         Index of the affine map whose results are asked for; ``None``: the output map.
+    own_scales
+        Measure each neuron's parts by its own range, not by the median of all ranges.
 
     Returns
     -------
@@ -131,6 +135,8 @@ def eliminate(
     lower = _joined([neurons.lower[k][opened[k]] for k in range(until)])
     upper = _joined([neurons.upper[k][opened[k]] for k in range(until)])
     scale = np.maximum(-lower, upper)
+    if not own_scales and count:
+        scale = np.full(count, np.median(scale))
     midpoint = region.midpoint
     radius = np.maximum(region.upper - midpoint, midpoint - region.lower)
     matrix = np.zeros((inputs, inputs + count))

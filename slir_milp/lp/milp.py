@@ -90,7 +90,7 @@ def solve_exactly(
         A moment of ``time.monotonic()`` and a flag at which to stop.
     """
     nothing = ExactOutcome(Claim.IMPOSSIBLE, (), -np.inf, 0)
-    relaxation = relax(network, rows, region, within_sides(region, neurons))
+    relaxation = relax(network, rows, region, within_sides(region, neurons), own_scales=True)
     if relaxation is None:
         return nothing
     found: list[Vector] = []
@@ -118,7 +118,8 @@ def solve_exactly(
 def with_binaries(relaxation: Relaxation, goal: Goal = Goal.OPTIMUM) -> LinearProgram:
     """The exact program: chords replaced by one binary each; binaries are the columns before ``t``.
 
-    With the goal ``WITNESS`` it has ``t ≤ 0``, so that an infeasible program has no counterexample.
+    The relaxation is to have scales of its own for each neuron.  With the goal ``WITNESS`` the program has ``t ≤ 0``:
+    where it is infeasible there is no counterexample.
     """
     program, parts = relaxation.program, relaxation.parts
     count, width = parts.count, parts.inputs + 2 * parts.count

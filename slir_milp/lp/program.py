@@ -101,7 +101,9 @@ class Block:
         return Block(_padded(values.matrix / scale[:, None], columns), upper + least, upper, scale)
 
 
-def relax(network: Network, rows: Rows, region: Region, neurons: NeuronBounds) -> Relaxation | None:
+def relax(
+    network: Network, rows: Rows, region: Region, neurons: NeuronBounds, *, own_scales: bool = False
+) -> Relaxation | None:
     """Make the linear program of a region and a query.
 
     Parameters
@@ -110,13 +112,15 @@ def relax(network: Network, rows: Rows, region: Region, neurons: NeuronBounds) -
         What is asked: rows over the outputs and the inputs, all of them to be at most zero.
     neurons
         Bounds of every pre-activation, within the region's sides (:func:`slir_milp.lp.elimination.within_sides`).
+    own_scales
+        As for :func:`slir_milp.lp.elimination.eliminate`.
 
     Returns
     -------
     Relaxation or None
         ``None`` where the program would be too large or has numbers that are not finite.
     """
-    parts = eliminate(network, region, neurons)
+    parts = eliminate(network, region, neurons, own_scales=own_scales)
     if parts is None or len(rows) == 0:
         return None
     with np.errstate(all="ignore"):
@@ -176,14 +180,15 @@ def equations(parts: Elimination) -> Block:
 
 
 def chords(parts: Elimination) -> Block:
-    """``(−l/m)·r + (u/m)·p ≤ −l·u/m²`` for parts in units of ``m``, the larger of ``−l`` and ``u``."""
+    """``−l·r + u·p ≤ −l·u``, each divided by the neuron's scale and by the larger of ``−l`` and ``u``."""
     inputs, count = parts.inputs, parts.count
     matrix = np.zeros((count, inputs + 2 * count))
     index = np.arange(count)
-    below, above = -parts.lower / parts.scale, parts.upper / parts.scale
+    largest = np.maximum(-parts.lower, parts.upper)
+    below, above = -parts.lower / largest, parts.upper / largest
     matrix[index, inputs + index] = below
     matrix[index, inputs + count + index] = above
-    return Block(matrix, np.full(count, -np.inf), below * above, parts.scale)
+    return Block(matrix, np.full(count, -np.inf), below * (parts.upper / parts.scale), parts.scale * largest)
 
 
 def sparse_program(

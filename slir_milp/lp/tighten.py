@@ -71,7 +71,7 @@ def tighten(
             continue
         for i in np.flatnonzero(wanted).tolist():
             for sign, ends in ((1.0, lower), (-1.0, upper)):
-                if (cancel is not None and cancel.is_set()) or time.monotonic() >= (deadline or np.inf):
+                if (cancel is not None and cancel.is_set()) or (deadline is not None and time.monotonic() >= deadline):
                     return NeuronBounds(tuple(lower), tuple(upper))
                 bound = programs.least(slack, i, sign, deadline, cancel)
                 ends[k][i] = sign * max(bound, sign * ends[k][i])
