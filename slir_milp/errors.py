@@ -64,5 +64,9 @@ class OptionError(SlirError):
     """An option has a value that makes no sense."""
 
 
+class FetchError(SlirError):
+    """A public file cannot be had, is not what it should be, or cannot be stored."""
+
+
 class SlirWarning(UserWarning):
     """Something legal that the user most likely did not mean, such as a query that is empty by itself."""

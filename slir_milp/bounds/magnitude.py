@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from slir_milp.bounds.region import NeuronBounds
 from slir_milp.bounds.rounding import UNDERFLOW, UNIT, gamma
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network
@@ -82,8 +83,18 @@ def _single_rounding(layer: Layer) -> Vector:
     return np.isin(layer.negative_slope, exact) & np.isin(layer.positive_slope, exact)
 
 
-def slack(network: Network, lower: Vector, upper: Vector) -> Slack:
+def slack(network: Network, lower: Vector, upper: Vector, neurons: NeuronBounds | None = None) -> Slack:
     """Rounding charges for every bound computed inside a box.
+
+    Parameters
+    ----------
+    network
+        The network.
+    lower, upper
+        The box.
+    neurons
+        Sound bounds of every pre-activation in the box, where better ones than by interval arithmetic are known: the
+        charges are proportional to magnitudes.
 
     Soundness
     ---------
@@ -107,7 +118,10 @@ def slack(network: Network, lower: Vector, upper: Vector) -> Slack:
             charges.append(np.nan_to_num(charge * _UP, nan=np.inf, posinf=np.inf))
             total += float(np.sum(value) + np.sum(magnitude))
         if k < len(network.layers):
-            lower, upper = activation_interval(network.layers[k], *affine_interval(affine, lower, upper))
+            low, high = affine_interval(affine, lower, upper)
+            if neurons is not None:
+                low, high = np.maximum(low, neurons.lower[k]), np.minimum(high, neurons.upper[k])
+            lower, upper = activation_interval(network.layers[k], low, high)
     terms = 2 * largest + 4 * depth + 16
     return Slack(
         affine=tuple(charges),

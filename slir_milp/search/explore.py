@@ -45,6 +45,7 @@ _DESCENT_STEPS = 16
 _MOST_ATTACKED = 16
 _REGIONS_PER_MISS = 50
 _FREE_MISSES = 20
+_SLIVER = 1e-3
 _POLISH_RADIUS = 0.05
 _POLISH_STEPS = 40
 _REGIONS_PER_EXACT_ATTEMPT = 200
@@ -142,6 +143,7 @@ class Search:
         self._exact_attempts = self._missed = 0
         self._random = np.random.default_rng(seed)
         self._pieces: list[Piece] = []
+        self._aside: list[Piece] = []
         self._busy = 0
         self._stop: Reason | None = None
         self._condition = threading.Condition()
@@ -196,12 +198,12 @@ class Search:
     def open_regions(self) -> int:
         """Number of regions on the frontier (those being worked on are not counted)."""
         with self._condition:
-            return sum(len(piece.records) for piece in self._pieces)
+            return sum(len(piece.records) for piece in [*self._pieces, *self._aside])
 
     def pieces(self) -> list[Piece]:
         """What is open, oldest first."""
         with self._condition:
-            return list(self._pieces)
+            return [*self._aside, *self._pieces]
 
     def clear(self) -> None:
         """Forget what is open."""
@@ -233,10 +235,13 @@ class Search:
     def _take(self) -> Piece | None:
         with self._condition:
             while True:
-                if self._stop is not None or self.witness is not None or (not self._pieces and not self._busy):
+                if self._stop is not None or self.witness is not None or self._is_finished():
                     self._condition.notify_all()
                     return None
                 if self._pieces:
+                    break
+                if self._aside and not self._busy and not self._settled_by_near_miss():
+                    self._pieces, self._aside = self._aside, []
                     break
                 self._condition.wait(0.05)
             piece = self._pieces.pop()
@@ -248,6 +253,13 @@ class Search:
                 self._condition.notify_all()
             self._busy += 1
             return piece
+
+    def _is_finished(self) -> bool:
+        return not self._pieces and not self._busy and (not self._aside or self._settled_by_near_miss())
+
+    def _settled_by_near_miss(self) -> bool:
+        """Whether an exact witness is known, so that the regions it lies in need not be explored to the end."""
+        return self.replayer.near_miss is not None and self.replayer.near_miss.holds_exactly
 
     def _explorer(self, target: Target, explorers: dict[tuple[int, bool], Explorer], tight: bool) -> Explorer:
         key = (id(target), tight)
@@ -272,6 +284,10 @@ class Search:
         )
         missed = candidate is not None and not self._replay(candidate, target, explorer)
         self._count(target, counts)
+        if missed and len(records) > 1 and self._is_sliver(target, records[-1]):
+            # Witnesses lie here, but no float32 one was found: look elsewhere first.
+            self._set_aside(Piece(target, records[-2:], sides[-2:]))
+            records, sides = records[:-2], sides[:-2]
         if len(records):
             self._put_back(Piece(target, records, sides), last=not missed)
         for record, side in zip(leaf_records, leaf_sides, strict=True):
@@ -306,6 +322,16 @@ class Search:
         """Return a piece to the frontier; after a near miss at its far end, so that the search looks elsewhere first."""
         with self._condition:
             self._pieces.insert(len(self._pieces) if last else 0, piece)
+
+    def _set_aside(self, piece: Piece) -> None:
+        with self._condition:
+            self._aside.append(piece)
+
+    def _is_sliver(self, target: Target, record: Vector) -> bool:
+        """Whether a region is so small that splitting it further will hardly help the falsifier."""
+        at, inputs = target.layout, len(target.root.region.lower)
+        width = record[at["upper"] : at["upper"] + inputs] - record[at["lower"] : at["lower"] + inputs]
+        return bool((width <= _SLIVER * (target.root.region.upper - target.root.region.lower)).all())
 
     def _replay(self, x: Vector, target: Target, explorer: Explorer) -> bool:
         """Replay a candidate, and once more where it is met with more room: float32 needs some."""
@@ -418,7 +444,9 @@ class Search:
         )
         missed = candidate is not None and not self._replay(candidate, target, explorer)
         self._count(target, {**counts, "regions": 0})
-        if len(records):
+        if len(records) and missed and self._is_sliver(target, record):
+            self._set_aside(Piece(target, records, sides))
+        elif len(records):
             self._put_back(Piece(target, records, sides), last=not missed)
         if len(leaves):
             for x in (low, high, 0.5 * low + 0.5 * high):

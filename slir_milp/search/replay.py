@@ -46,7 +46,7 @@ class Replayer:
             self.replayed += 1
             enclosures = tuple(exact_outputs(self._network, exact))
             holds_exactly = self._query.holds(exact, enclosures)
-            if not holds_exactly and (self.near_miss is not None or self._violation(exact, enclosures) > 1e-4):
+            if not holds_exactly and self._violation(exact, enclosures) > 1e-4:
                 return None
             outputs = self._run(np.array([float(value) for value in exact]))
             holds_in_runtime = bool(np.isfinite(outputs).all()) and self._query.holds(
@@ -57,9 +57,27 @@ class Replayer:
             )
             if holds_exactly and holds_in_runtime:
                 return witness
-            if holds_exactly or (holds_in_runtime and self.near_miss is None):
+            if not holds_exactly and not holds_in_runtime:
+                witness = self._unrounded(x, box) or witness
+                holds_exactly = witness.holds_exactly
+            if (holds_exactly and not self._has_exact()) or (holds_in_runtime and self.near_miss is None):
                 self.near_miss = witness
             return None
+
+    def _has_exact(self) -> bool:
+        return self.near_miss is not None and self.near_miss.holds_exactly
+
+    def _unrounded(self, x: Vector, box: Box) -> Witness | None:
+        """The point itself, if it meets the query exactly: such a sliver of witnesses float32 cannot resolve."""
+        if self._has_exact() or self._grids is None:
+            return None
+        fine = self._grids[2]
+        exact = [Fraction(float(v)) for v in np.clip(x, fine.lower, fine.upper)]
+        enclosures = tuple(exact_outputs(self._network, exact))
+        if not fine.exists.all() or not self._query.holds(exact, enclosures):
+            return None
+        outputs = self._run(np.array([float(value) for value in exact]))
+        return Witness(tuple(exact), tuple(float(y) for y in outputs), enclosures, False, True)
 
     def _violation(self, x: list[Fraction], y: tuple[tuple[Fraction, Fraction], ...]) -> float:
         return float(self._query.violation(x, y))

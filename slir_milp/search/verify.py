@@ -10,7 +10,7 @@ import numpy as np
 
 from slir_milp.bounds.kernel import Explorer, Settings, compile_network
 from slir_milp.bounds.magnitude import Slack, slack
-from slir_milp.bounds.region import Region
+from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, grouped_clauses
@@ -164,6 +164,7 @@ class _Run:
             self.search.counts.closed_by["bound"] += 1
         else:
             record[explorer.layout["bound"]] = value
+            charge, compiled = self._sharpened(root, explorer.neurons(record))
             target = Target(
                 box, clause.rows, conjunction, charge, compiled, root, record, settings, explorer.layout
             )
@@ -172,6 +173,11 @@ class _Run:
         return Region(
             region.lower, region.upper, region.half_spaces, None, explorer.neurons(record)
         )
+
+    def _sharpened(self, root: Root, neurons: NeuronBounds) -> tuple[Slack, object]:
+        """Rounding charges from the bounds found at the root: smaller ones than intervals give, by far in deep networks."""
+        charge = slack(self.network, root.region.lower, root.region.upper, neurons)
+        return charge, compile_network(self.network, charge)
 
     def _settings(self, root: Root) -> Settings:
         return Settings(split_inputs=True, split_activations=False, interval_step=True)
