@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -46,8 +46,8 @@ _MOST_ATTACKED = 16
 _REGIONS_PER_MISS = 50
 _FREE_MISSES = 20
 _SLIVER = 1e-3
-_POLISH_RADIUS = 0.05
-_POLISH_STEPS = 40
+_POLISH_RADII = (1e-2, 1e-3, 1e-4)
+_POLISH_WALKS = 32
 _REGIONS_PER_EXACT_ATTEMPT = 200
 _WALK_STEPS = 40
 
@@ -282,7 +282,7 @@ class Search:
             deadline=self.limits.deadline,
             cancel=self.limits.flag,
         )
-        missed = candidate is not None and not self._replay(candidate, target, explorer)
+        missed = candidate is not None and not self._replay(candidate, target)
         self._count(target, counts)
         if missed and len(records) > 1 and self._is_sliver(target, records[-1]):
             # Witnesses lie here, but no float32 one was found: look elsewhere first.
@@ -333,15 +333,15 @@ class Search:
         width = record[at["upper"] : at["upper"] + inputs] - record[at["lower"] : at["lower"] + inputs]
         return bool((width <= _SLIVER * (target.root.region.upper - target.root.region.lower)).all())
 
-    def _replay(self, x: Vector, target: Target, explorer: Explorer) -> bool:
+    def _replay(self, x: Vector, target: Target) -> bool:
         """Replay a candidate, and once more where it is met with more room: float32 needs some."""
         with self._condition:
             if self._missed * _REGIONS_PER_MISS > self.counts.regions + _FREE_MISSES * _REGIONS_PER_MISS:
                 return False
         witness = self.replayer.try_point(x, target.box)
         if witness is None:
-            _, deeper, _ = explorer.descend(target.record, x, _POLISH_RADIUS, _POLISH_STEPS, -np.inf)
-            witness = self.replayer.try_point(deeper, target.box)
+            for deeper in self._deeper(x, target):
+                witness = witness or self.replayer.try_point(deeper, target.box)
         with self._condition:
             self.counts.points += 2
             self._missed += witness is None
@@ -352,6 +352,26 @@ class Search:
                 self.witness = witness
         self.limits.flag[0] = 1
         return True
+
+    def _deeper(self, x: Vector, target: Target) -> Iterator[Vector]:
+        """Points near a candidate that meet the rows with more room."""
+        root = target.root.region
+        width = root.upper - root.lower
+        with self._condition:
+            random = np.random.default_rng(self._random.integers(2**63))
+        for radius in _POLISH_RADII:
+            found = attack(
+                self.network,
+                target.conjunction.rows,
+                np.maximum(root.lower, x - radius * width),
+                np.minimum(root.upper, x + radius * width),
+                restarts=_POLISH_WALKS,
+                steps=_WALK_STEPS,
+                random=random,
+                limits=self.limits,
+                starts=x[None, :],
+            )
+            yield found.points[0]
 
     def _attack(self, piece: Piece, effort: int, explorer: Explorer) -> None:
         """Look for a witness: gradient walks in many places at once, then descents along the relaxation.
@@ -383,7 +403,7 @@ class Search:
         )
         evaluated = found.evaluated
         for x in found.candidates:
-            if self._replay(x, target, explorer):
+            if self._replay(x, target):
                 return
         for turn in range(max(2, effort // _REGIONS_PER_DESCENT)):
             guided = turn % 2 == 0 and turn // 2 < len(found.points)
@@ -391,7 +411,7 @@ class Search:
             met, x, _ = explorer.descend(target.record, start, 0.15 if guided else 0.5, _DESCENT_STEPS)
             evaluated += _DESCENT_STEPS
             if self.limits.reached() is not None or self.witness is not None or (
-                met and self._replay(x, target, explorer)
+                met and self._replay(x, target)
             ):
                 break
         with self._condition:
@@ -442,7 +462,7 @@ class Search:
             deadline=self.limits.deadline,
             cancel=self.limits.flag,
         )
-        missed = candidate is not None and not self._replay(candidate, target, explorer)
+        missed = candidate is not None and not self._replay(candidate, target)
         self._count(target, {**counts, "regions": 0})
         if len(records) and missed and self._is_sliver(target, record):
             self._set_aside(Piece(target, records, sides))
@@ -450,7 +470,7 @@ class Search:
             self._put_back(Piece(target, records, sides), last=not missed)
         if len(leaves):
             for x in (low, high, 0.5 * low + 0.5 * high):
-                if self._replay(x, target, explorer):
+                if self._replay(x, target):
                     return
             with self._condition:
                 target.undecided.append((low, high, float(bound)))
