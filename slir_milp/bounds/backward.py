@@ -121,7 +121,7 @@ def backward(
             coefficients = rising * line.lower_slope + falling * line.upper_slope
             if split_multipliers is not None:
                 # σx ≤ 0 on the region, so this only lowers the row.  Its rounding is charged with |c| + β instead of |c|.
-                error = error + np.abs(split_multipliers[k - 1]) @ slack.affine[k - 1] * gamma(2)
+                error = error + np.abs(split_multipliers[k - 1]) @ slack.affine[k - 1]
                 coefficients = coefficients + split_multipliers[k - 1]
         if rows.inputs is not None:
             error = error + (np.abs(rows.inputs) + np.abs(coefficients)) @ slack.inputs

@@ -68,7 +68,9 @@ def affine_interval(affine: Affine, lower: Vector, upper: Vector) -> tuple[Vecto
 
 def activation_interval(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Bounds of the activations over intervals of their arguments, rounded outward."""
-    ends = [layer.activate(lower), layer.activate(upper), np.where((lower < 0) & (upper > 0), 0.0, layer.activate(lower))]
+    with np.errstate(invalid="ignore"):  # 0·∞
+        first, last = layer.activate(lower), layer.activate(upper)
+    ends = [first, last, np.where((lower < 0) & (upper > 0), 0.0, first)]
     low, high = np.minimum.reduce(ends), np.maximum.reduce(ends)
     # A slope times an end point is one rounding; slopes 0, 1 and −1 make none, and zero stays zero.
     pad = np.where(_single_rounding(layer), 0.0, 1.0)
