@@ -8,7 +8,7 @@
 /* Best input to split, or −1 if none has room; `*score` is the part of the loss it answers for. */
 static int input_to_split(slir_space *s, double *score) {
     double *scores = s->scores;
-    for (int q = 0; q < s->inputs; q++) scores[q] = fabs(s->best_row[q]) * s->half_width[q];
+    for (int q = 0; q < s->inputs; q++) scores[q] = fabs(s->row[q]) * s->half_width[q];
     for (int k = 0; k < s->net->depth; k++) {
         const slir_level *v = &s->levels[k];
         for (int i = 0; i < v->alive; i++) {

@@ -72,14 +72,15 @@ static void evaluate(slir_space *s, const double *x, double *outputs) {
 static int looks_like_a_witness(slir_space *s, const double *x, double *margin) {
     const slir_clause *c = s->clause;
     int meets = 1;
-    *margin = -INFINITY;
+    *margin = -INFINITY, s->largest_row = 0;
     evaluate(s, x, s->outputs);
     for (int r = 0; r < c->rows; r++) {
         double value = c->constants[r];
         for (int o = 0; o < c->outputs; o++) value += c->coefficients[(int64_t)r * c->outputs + o] * s->outputs[o];
         for (int q = 0; q < s->inputs; q++) value += c->inputs[(int64_t)r * s->inputs + q] * x[q];
         if (c->strict[r] ? !(value < 0) : !(value <= 0)) meets = 0;
-        if (!(value <= *margin)) *margin = value;
+        if (!(value <= *margin)) *margin = value, s->largest_row = r;
+        s->row_values[r] = value;
     }
     return meets;
 }
@@ -178,6 +179,16 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
     return 1;
 }
 
+/* A combination that is not positive at its own minimiser cannot refute the child which holds that point, however tight
+ * its bound becomes.  Then the row that is largest there has to, and the split is to help that one. */
+static void aim_at_largest_row(slir_space *s) {
+    double there = 0.0, at, beta, rounding;
+    for (int r = 0; r < s->clause->rows; r++) there += s->best_weights[r] * s->row_values[r];
+    if (there > 0 || s->clause->rows == 1) return;
+    for (int r = 0; r < s->clause->rows; r++) s->weights[r] = r == s->largest_row;
+    bound_combination(s, s->weights, &at, &beta, &rounding);
+}
+
 static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
                    const volatile int *cancel, double *candidate, slir_counts *counts) {
     const slir_layout *at = &s->layout;
@@ -198,6 +209,7 @@ static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t 
             if (!found && s->settings.use_half_space &&
                 !check_contradictions(s, record + at->neuron_lower, record + at->neuron_upper))
                 end = SLIR_CLOSED_EMPTY;
+            if (end == SLIR_OPEN && !found) aim_at_largest_row(s);
             if (end == SLIR_OPEN && !split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
         }
         counts->ended[end]++;

@@ -44,6 +44,7 @@ struct slir_space {
     double deadline;               /* on the monotonic clock */
     const volatile int *cancel;    /* NULL: nobody can */
     double *breakpoints;
+    int largest_row;               /* of the last point evaluated */
     double *true_values;           /* neurons: pre-activations at the last point evaluated */
     double *scratch;               /* a record */
     void **blocks;
