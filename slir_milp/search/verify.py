@@ -191,9 +191,6 @@ class _Run:
             return Verdict(Status.SAT, Reason.WITNESS, witness=self.search.witness, closed_fraction=closed, **common)
         near_miss = self.replayer.near_miss
         undecided = [(t, box) for t in self.targets for box in t.undecided]
-        if reason is None and not undecided:
-            found = Reason.PROVED if self.clauses else Reason.EMPTY
-            return Verdict(Status.UNSAT, found, closed_fraction=1.0, **common)
         if near_miss is not None and near_miss.holds_exactly:
             # The answer is about real arithmetic; that the deployed network differs there is part of it.
             return Verdict(
@@ -204,6 +201,9 @@ class _Run:
                 closed_fraction=closed,
                 **common,
             )
+        if reason is None and not undecided:
+            found = Reason.PROVED if self.clauses else Reason.EMPTY
+            return Verdict(Status.UNSAT, found, closed_fraction=1.0, **common)
         if reason is None:
             reason = Reason.TOO_SMALL
         status = Status.TIMEOUT if reason is Reason.TIME_LIMIT else Status.UNKNOWN
