@@ -46,7 +46,7 @@ def refuted_exactly(
     upper: Sequence[Fraction],
     neurons: NeuronBounds,
     slopes: Vector,
-    weights: Vector,
+    weights: Sequence[Fraction],
 ) -> bool:
     """Whether the conjunction is proven to have no solution in the box, in exact arithmetic.
 
@@ -79,13 +79,12 @@ def refuted_exactly(
     for weight, row in zip(weights, rows, strict=True):
         if not weight > 0:
             continue
-        factor = Fraction(float(weight))
         strict |= row.strict
-        constant += factor * row.constant
+        constant += weight * row.constant
         for j, value in row.outputs.items():
-            outputs[j] += factor * value
+            outputs[j] += weight * value
         for q, value in row.inputs.items():
-            inputs[q] += factor * value
+            inputs[q] += weight * value
     bound = walk.bound(len(network.layers), outputs, inputs, constant)
     return bound > 0 or (strict and bound == 0)
 

@@ -14,9 +14,11 @@ from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, grouped_clauses
-from slir_milp.search.explore import Search, Target
+from slir_milp.search.explore import Search
+from slir_milp.search.frontier import Piece, Target
 from slir_milp.search.limits import Limits
 from slir_milp.search.replay import Replayer
+from slir_milp.search.state import State
 from slir_milp.search.target import Root, conjunction_of, root_of
 from slir_milp.search.verdict import (
     OpenRegion,
@@ -110,7 +112,8 @@ class _Run:
         )
         self.replayer = Replayer(self.network, self.query)
         jobs = self.options.jobs or available_cores()
-        self.search = Search(self.network, self.replayer, self.limits, jobs, self.options.seed)
+        self.state = State(self.limits)
+        self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
         self.charges = _Charges(self.network)
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
@@ -120,7 +123,7 @@ class _Run:
     def verdict(self) -> Verdict:
         self.query.check_fits(self.network.input_size, self.network.output_size)
         reason = self._roots()
-        if self.search.witness is None and reason is None:
+        if self.state.witness is None and reason is None:
             self.stage = "search"
             reason = self.search.run(self._report)
         return self._conclude(reason)
@@ -139,7 +142,7 @@ class _Run:
             for clause in group:
                 self.clauses += 1
                 region = self._root(clause, box, root, region, charge, compiled)
-                if self.search.witness is not None:
+                if self.state.witness is not None:
                     return None
                 self._report()
                 if self.limits.reached() is not None:
@@ -151,17 +154,17 @@ class _Run:
     ) -> Region:
         """Bound one conjunction; returns the region with the neuron bounds found, for the next one over the same box."""
         if not clause.rows:
-            self.search.witness = self.replayer.try_point(root.region.midpoint, box)
+            self.state.witness = self.replayer.try_point(root.region.midpoint, box)
             return region
         conjunction = conjunction_of(clause, root, charge)
         settings = self._settings(root)
         explorer = Explorer(self.network, charge, compiled, conjunction, settings)
         record, sides = explorer.record(region)
         end, value, _, point, _, _ = explorer.analyse(record, sides)
-        self.search.counts.regions += 1
+        self.state.counts.regions += 1
         if end.name in ("BOUND", "INHERITED", "EMPTY"):
             self.root_closed += 1
-            self.search.counts.closed_by["bound"] += 1
+            self.state.counts.closed_by["bound"] += 1
         else:
             record[explorer.layout["bound"]] = value
             charge, compiled = self._sharpened(root, explorer.neurons(record))
@@ -169,7 +172,7 @@ class _Run:
                 box, clause.rows, conjunction, charge, compiled, root, record, settings, explorer.layout
             )
             self.targets.append(target)
-            self.search.add(target, record[None, :], sides[None, :])
+            self.search.frontier.put(Piece(target, record[None, :], sides[None, :]))
         return Region(
             region.lower, region.upper, region.half_spaces, None, explorer.neurons(record)
         )
@@ -187,8 +190,8 @@ class _Run:
     def _conclude(self, reason: Reason | None) -> Verdict:
         statistics, closed = self._statistics(), self._closed_fraction()
         common = {"near_miss": self.replayer.near_miss, "statistics": statistics}
-        if self.search.witness is not None:
-            return Verdict(Status.SAT, Reason.WITNESS, witness=self.search.witness, closed_fraction=closed, **common)
+        if self.state.witness is not None:
+            return Verdict(Status.SAT, Reason.WITNESS, witness=self.state.witness, closed_fraction=closed, **common)
         near_miss = self.replayer.near_miss
         undecided = [(t, box) for t in self.targets for box in t.undecided]
         if near_miss is not None and near_miss.holds_exactly:
@@ -207,7 +210,7 @@ class _Run:
         if reason is None:
             reason = Reason.TOO_SMALL
         status = Status.TIMEOUT if reason is Reason.TIME_LIMIT else Status.UNKNOWN
-        worst = self.search.worst_bound()
+        worst = self.search.frontier.worst_bound()
         left = [bound for _, (_, _, bound) in undecided]
         if left:
             worst = min([*left, *([worst] if worst is not None else [])])
@@ -222,12 +225,12 @@ class _Run:
 
     def _open_regions(self, most: int = 10) -> tuple[OpenRegion, ...]:
         found = []
-        for piece in self.search.pieces():
-            at, inputs = piece.target.layout, len(piece.target.root.region.lower)
-            for record in piece.records[np.argsort(piece.records[:, at["bound"]])[:most]]:
-                low = record[at["lower"] : at["lower"] + inputs]
-                high = record[at["upper"] : at["upper"] + inputs]
-                found.append(OpenRegion(tuple(low.tolist()), tuple(high.tolist()), float(record[at["bound"]])))
+        for piece in self.search.frontier.pieces():
+            bounds = piece.records[:, piece.target.layout["bound"]]
+            worst = piece.records[np.argsort(bounds)[:most]]
+            lower, upper = piece.target.box_of(worst)
+            for low, high, bound in zip(lower, upper, np.sort(bounds)[:most], strict=True):
+                found.append(OpenRegion(tuple(low.tolist()), tuple(high.tolist()), float(bound)))
         for target in self.targets:
             found += [OpenRegion(tuple(a.tolist()), tuple(b.tolist()), bound) for a, b, bound in target.undecided]
         return tuple(sorted(found, key=lambda region: region.bound)[:most])
@@ -238,7 +241,7 @@ class _Run:
         return min(1.0, (self.root_closed + sum(target.closed for target in self.targets)) / self.clauses)
 
     def _statistics(self) -> Statistics:
-        counts = self.search.counts
+        counts = self.state.counts
         return Statistics(
             regions=counts.regions,
             closed_by={name: count for name, count in sorted(counts.closed_by.items()) if count},
@@ -247,6 +250,7 @@ class _Run:
             max_depth=counts.max_depth,
             clauses=self.clauses,
             falsifier_points=counts.points,
+            linear_programs=counts.programs,
             seconds=time.monotonic() - self.started,
         )
 
@@ -259,9 +263,9 @@ class _Run:
                 seconds=self._reported - self.started,
                 limit=self.options.timeout,
                 closed_fraction=self._closed_fraction(),
-                open_regions=self.search.open_regions,
-                worst_bound=self.search.worst_bound(),
-                regions=self.search.counts.regions,
+                open_regions=len(self.search.frontier),
+                worst_bound=self.search.frontier.worst_bound(),
+                regions=self.state.counts.regions,
                 stage=self.stage,
             )
         )

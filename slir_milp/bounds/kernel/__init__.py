@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from slir_milp.bounds.backward import Rows, own_rounding
 from slir_milp.bounds.kernel import _binding
 from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector, is_sparse
 from slir_milp.network.normal_form import Network
 
@@ -186,6 +186,19 @@ class Explorer:
         high = record[at["neuron_upper"] : at["neuron_upper"] + count]
         return NeuronBounds(tuple(np.split(low.copy(), ends)), tuple(np.split(high.copy(), ends)))
 
+    def region(self, record: Vector, sides: NDArray[np.int8]) -> Region:
+        """A record as a region, the inverse of :meth:`record`."""
+        at = self.layout
+        inputs = at["upper"] - at["lower"]
+        ends = np.cumsum(self._sizes)[:-1]
+        low, high = (record[at[name] : at[name] + inputs].copy() for name in ("lower", "upper"))
+        half_spaces = HalfSpaces.none(inputs)
+        if record[at["has_half_space"]]:
+            normal = record[at["normal"] : at["normal"] + inputs].copy()
+            half_spaces = HalfSpaces(normal[None, :], record[at["offset"] : at["offset"] + 1].copy())
+        chosen = tuple(np.split(sides[: sum(self._sizes)].copy(), ends)) if sides.any() else None
+        return Region(low, high, half_spaces, chosen, self.neurons(record))
+
     def analyse(self, record: Vector, sides: NDArray[np.int8]) -> tuple[End, float, Vector, Vector, Vector, Vector]:
         """Bound one region; its neuron bounds are tightened in the record.
 
@@ -199,7 +212,7 @@ class Explorer:
         return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
 
     def descend(
-        self, root: Vector, x: Vector, radius: float, steps: int, goal: float = 0.0
+        self, root: Vector, x: Vector, radius: float, steps: int, *, deadline: float, cancel: NDArray[np.int32]
     ) -> tuple[bool, Vector, float]:
         """Walk from ``x`` towards a point that meets every row, by minimising the relaxation in small boxes.
 
@@ -213,8 +226,8 @@ class Explorer:
             Half width of the first box, relative to the root's width.
         steps
             Most boxes to look at.
-        goal
-            Largest row value at which to be content.
+        deadline, cancel
+            As for :meth:`explore`.
 
         Returns
         -------
@@ -222,7 +235,7 @@ class Explorer:
             Whether the point reached meets every row in plain float64, the point, and its largest row value.
         """
         at = np.array(x, dtype=np.float64)
-        found, margin = self._space.descend(root, at, radius, steps, goal)
+        found, margin = self._space.descend(root, at, radius, steps, deadline, cancel)
         return bool(found), at, float(margin)
 
     def evaluate(self, x: Vector) -> Vector:

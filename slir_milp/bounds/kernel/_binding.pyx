@@ -59,7 +59,7 @@ cdef extern from "slir.h" nogil:
         int (*explore)(
             slir_space *, slir_stack *, slir_stack *, int64_t, double, const int *, double *, slir_counts *
         ) noexcept nogil
-        int (*descend)(slir_space *, const double *, double *, double, int, double, double *) noexcept nogil
+        int (*descend)(slir_space *, const double *, double *, double, int, double, const int *, double *) noexcept nogil
         void (*evaluate)(slir_space *, const double *, double *) noexcept nogil
     slir_layout slir_layout_of(const slir_net *, const slir_clause *)
     const slir_kernel *slir_best_kernel()
@@ -205,14 +205,16 @@ cdef class Space:
             self.kernel.evaluate(self.space, &x[0], &outputs[0])
         return np.asarray(outputs)
 
-    def descend(self, const double[::1] root, double[::1] x, double radius, int steps, double goal):
+    def descend(self, const double[::1] root, double[::1] x, double radius, int steps, double deadline,
+                const int[::1] cancel):
         """Look for a witness around ``x``, which is moved: ``(whether x meets the rows, margin)``."""
         cdef double margin = 0.0
         cdef int found
         if root.shape[0] != self.layout.size or x.shape[0] != self.owner.net.inputs:
             raise ValueError("the region's record or the point has the wrong size")
         with nogil:
-            found = self.kernel.descend(self.space, &root[0], &x[0], radius, steps, goal, &margin)
+            found = self.kernel.descend(self.space, &root[0], &x[0], radius, steps, deadline, &cancel[0],
+                                        &margin)
         return bool(found), margin
 
     def explore(self, const double[:, ::1] records, const int8_t[:, ::1] sides, int64_t budget, double deadline,

@@ -87,14 +87,15 @@ static int looks_like_a_witness(slir_space *s, const double *x, double *margin) 
 
 /* Descends towards a witness inside the root: in a small box around the point the relaxed conjunction is minimised, the
  * minimiser becomes the next point if its true margin is less, and the box grows or shrinks with success.  Unlike a
- * gradient, the relaxation sees past kinks and weighs the rows against each other.  It ends when the margin is at most `goal`;
- * returns whether `x` meets the rows. */
-static int descend(slir_space *s, const double *root, double *x, double radius, int steps, double goal, double *margin) {
+ * gradient, the relaxation sees past kinks and weighs the rows against each other.  Returns
+ * whether `x` meets the rows. */
+static int descend(slir_space *s, const double *root, double *x, double radius, int steps,
+                   double deadline, const volatile int *cancel, double *margin) {
     const slir_layout *at = &s->layout;
     double *record = s->scratch;
-    s->cancel = NULL, s->deadline = INFINITY;
+    s->cancel = cancel, s->deadline = deadline;
     int met = looks_like_a_witness(s, x, margin);
-    for (int t = 0; t < steps && radius > 1e-6 && !(met && *margin <= goal); t++) {
+    for (int t = 0; t < steps && radius > 1e-6 && !met && !must_stop(s); t++) {
         double value, constant, there;
         memcpy(record, root, (size_t)at->size * sizeof(double));
         for (int q = 0; q < s->inputs; q++) {
@@ -103,6 +104,7 @@ static int descend(slir_space *s, const double *root, double *x, double radius, 
             if (x[q] + reach < high) record[at->upper + q] = x[q] + reach;
         }
         int end = bound_region(s, record, NULL, &value, &constant, NULL);
+        if (end == SLIR_STOPPED) break;
         if (end != SLIR_OPEN && end != SLIR_TIGHT) { /* nothing here: look farther */
             if (radius >= 1.0) break;
             radius = radius * 2.5 < 1.0 ? radius * 2.5 : 1.0;

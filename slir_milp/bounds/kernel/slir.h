@@ -103,8 +103,8 @@ typedef struct { /* one set of entry points per instruction set */
     int (*explore)(slir_space *, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
                    const volatile int *cancel, double *candidate, slir_counts *);
     /* Looks for a witness around `x`, which it moves; see explore.h. */
-    int (*descend)(slir_space *, const double *root, double *x, double radius, int steps, double goal,
-                   double *margin);
+    int (*descend)(slir_space *, const double *root, double *x, double radius, int steps, double deadline,
+                   const volatile int *cancel, double *margin);
     /* Plain forward evaluation at a point; `outputs` as many as the network has.  Not a bound. */
     void (*evaluate)(slir_space *, const double *x, double *outputs);
 } slir_kernel;
