@@ -1,0 +1,1 @@
+"""Sound bounds of a network over a region: lines, rounding, backward evaluation and its compiled kernel."""

@@ -1,15 +1,16 @@
 """Backward evaluation: the one routine that turns proposals into sound lower bounds.
 
-A row is a linear functional of the outputs (or of some layer's pre-activations) and of the inputs.  It is carried backward
-through the network; at each neuron its coefficient's sign chooses the lower or the upper line, so that the functional can
-only decrease; at the end it is a linear function of the input whose minimum over the region is found exactly.
+A row is a linear functional of the outputs (or of some layer's pre-activations) and of the inputs.  It is carried
+backward through the network; at each neuron its coefficient's sign chooses the lower or the upper line, so that the
+functional can only decrease; at the end it is a linear function of the input whose minimum over the region is found
+exactly.
 
 *Theorem.*  Let every line enclose its activation on the region, and every multiplier be non-negative.  Then the value
 returned is at most the minimum of the row over all points of the region, in real arithmetic.
 
-*Proof.*  By induction over the layers the row is at least ``c·x_k + K − E`` where ``c`` are the float64 numbers actually
-computed, ``K`` the sum of the constants and ``E`` the charges: replacing ``c·z`` by ``c·(line)`` decreases it, adding
-``β·σx`` with ``σx ≤ 0`` decreases it, and what the roundings of one layer can add is at most
+*Proof.*  By induction over the layers the row is at least ``c·x_k + K − E`` where ``c`` are the float64 numbers
+actually computed, ``K`` the sum of the constants and ``E`` the charges: replacing ``c·z`` by ``c·(line)`` decreases it,
+adding ``β·σx`` with ``σx ≤ 0`` decreases it, and what the roundings of one layer can add is at most
 ``Σ_i |c_i| · slack_i`` (see :mod:`slir_milp.bounds.magnitude`).  ∎
 
 This module is the readable reference; :mod:`slir_milp.bounds.kernel` is the compiled twin.
@@ -120,7 +121,8 @@ def backward(
             mass = mass + rising @ np.abs(line.lower_offset) - falling @ np.abs(line.upper_offset)
             coefficients = rising * line.lower_slope + falling * line.upper_slope
             if split_multipliers is not None:
-                # σx ≤ 0 on the region, so this only lowers the row.  Its rounding is charged with |c| + β instead of |c|.
+                # σx ≤ 0 on the region, so this only lowers the row.  The charge for |c + β| that follows and this one
+                # for |β| make up for |c|, whose slope was rounded.
                 error = error + np.abs(split_multipliers[k - 1]) @ slack.affine[k - 1]
                 coefficients = coefficients + split_multipliers[k - 1]
         if rows.inputs is not None:
@@ -136,8 +138,8 @@ def minimise(rows: InputRows, slack: Slack, region: Region) -> tuple[Vector, Vec
     """Lower bounds of the rows over ``box ∩ half-spaces``, one half-space at a time, the best one kept.
 
     By linear duality ``min {c·x : x in box, g·x + k ≤ 0} = max_{β ≥ 0} min_box (c + βg)·x + βk``; the right side is
-    concave and piecewise linear in β with breakpoints ``−c_q / g_q``, so the best β is one of them (or zero, or infinite:
-    then the region is empty).  Any β ≥ 0 gives a valid bound, so the choice need not be exact.
+    concave and piecewise linear in β with breakpoints ``−c_q / g_q``, so the best β is one of them (or zero, or
+    infinite: then the region is empty).  Any β ≥ 0 gives a valid bound, so the choice need not be exact.
 
     Returns
     -------
@@ -170,9 +172,7 @@ def minimise(rows: InputRows, slack: Slack, region: Region) -> tuple[Vector, Vec
     return values, multipliers, points
 
 
-def _box_minimum(
-    normals: Rows2D, offsets: Vector, slack: Slack, region: Region
-) -> tuple[Vector, Rows2D]:
+def _box_minimum(normals: Rows2D, offsets: Vector, slack: Slack, region: Region) -> tuple[Vector, Rows2D]:
     """Lower bound of each linear function over the box, and the corner where it is taken."""
     points = np.where(normals > 0, region.lower, region.upper)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,8 +1,8 @@
 """Backward evaluation of one conjunction in rational arithmetic, for regions that only rounding keeps open.
 
-Where a bound is exactly zero (a query that is decided by a tie) no float64 bound can settle it.  Here the same walk is made
-with fractions: the slopes and weights are the proposals of the float64 search, the lines' offsets are exact, and neurons
-whose float64 bounds are within rounding of zero have their bounds recomputed exactly first.
+Where a bound is exactly zero (a query that is decided by a tie) no float64 bound can settle it.  Here the same walk
+is made with fractions: the slopes and weights are the proposals of the float64 search, the lines' offsets are exact,
+and neurons whose float64 bounds are within rounding of zero have their bounds recomputed exactly first.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from slir_milp.bounds.region import NeuronBounds
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network
 
-_NEAR = 2.0**-30
-_ZERO = Fraction(0)
+_NEAR = Fraction(1, 2**30)
+_ZERO, _ONE = Fraction(0), Fraction(1)
 Fractions = list[Fraction]
 
 
@@ -136,7 +136,7 @@ class _Walk:
             negative = Fraction(float(layer.negative_slope[i]))
             positive = Fraction(float(layer.positive_slope[i]))
             low, high = Fraction(float(lower[i])), Fraction(float(upper[i]))
-            if low < 0 < high and negative != positive and min(-low, high) < _NEAR * max(-low, high, 1):
+            if low < 0 < high and negative != positive and min(-low, high) < _NEAR * max(-low, high, _ONE):
                 low, high = self._tight(k, i, layer.size, low, high)
             if low >= 0 or high <= 0 or negative == positive:
                 line = _Line(positive if low >= 0 else negative, _ZERO)
@@ -151,10 +151,10 @@ class _Walk:
 
     def _tight(self, k: int, i: int, size: int, low: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:
         unit = [_ZERO] * size
-        unit[i] = Fraction(1)
+        unit[i] = _ONE
         low = max(low, self.bound(k, unit, None, _ZERO))
         unit = [_ZERO] * size
-        unit[i] = Fraction(-1)
+        unit[i] = -_ONE
         return low, min(high, -self.bound(k, unit, None, _ZERO))
 
 

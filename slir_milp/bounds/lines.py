@@ -1,8 +1,8 @@
 """Lines that enclose each neuron's activation on its interval.
 
 SLiR's rule: a line is given by its slope alone, and its offset is found by shifting the line until it touches the
-function (Kern, Antal, Ábráham, Sinz, arXiv 2606.20292).  For a hinge on ``[l, u]`` the function minus a line is piecewise
-linear, so it takes its extremes at ``l``, at ``u`` or at the kink.
+function (Kern, Antal, Ábráham, Sinz, arXiv 2606.20292).  For a hinge on ``[l, u]`` the function minus a line is
+piecewise linear, so it takes its extremes at ``l``, at ``u`` or at the kink.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slir_milp.bounds.rounding import UNDERFLOW, UNIT
 from slir_milp.network.affine import Vector
@@ -20,7 +21,7 @@ _OUTWARD = 1.0 + 8.0 * UNIT
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Per neuron of one layer: ``lower_slope·x + lower_offset ≤ f(x) ≤ upper_slope·x + upper_offset`` on its interval."""
+    """Per neuron: ``lower_slope·x + lower_offset ≤ f(x) ≤ upper_slope·x + upper_offset`` on its interval."""
 
     lower_slope: Vector
     lower_offset: Vector
@@ -28,9 +29,9 @@ class Lines:
     upper_offset: Vector
 
 
-def unstable(layer: Layer, lower: Vector, upper: Vector) -> np.ndarray:
+def unstable(layer: Layer, lower: Vector, upper: Vector) -> NDArray[np.bool_]:
     """Mask of the neurons whose activation is not one line on ``[lower, upper]``."""
-    return (lower < 0) & (upper > 0) & (layer.negative_slope != layer.positive_slope)
+    return np.asarray((lower < 0) & (upper > 0) & (layer.negative_slope != layer.positive_slope))
 
 
 def chord_slope(layer: Layer, lower: Vector, upper: Vector) -> Vector:

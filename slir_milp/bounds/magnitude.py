@@ -1,10 +1,10 @@
 """How large every value can get in a box, and from that what each rounding can cost.
 
-Backward evaluation computes ``c' = fl(c·W)`` for a row ``c`` over the ``n`` pre-activations of a layer.  Whatever ``c``
-is, ``|c' − c·W| ≤ γ_n |c||W|`` entrywise, and the values ``z`` that ``W`` multiplies obey ``|z| ≤ m``.  So the functional
-moves by at most ``γ_n Σ_i |c_i| v_i`` with ``v = |W|·m + |b|``; the slope that made ``c_i`` and the sum of the constants
-cost a few more roundings of the same quantity.  Everything that is charged per unit of ``|c_i|`` is put in one vector,
-:attr:`Slack.affine`.  It is computed once for a root box and holds in every region inside.
+Backward evaluation computes ``c' = fl(c·W)`` for a row ``c`` over the ``n`` pre-activations of a layer.  Whatever
+``c`` is, ``|c' − c·W| ≤ γ_n |c||W|`` entrywise, and the values ``z`` that ``W`` multiplies obey ``|z| ≤ m``.  So the
+functional moves by at most ``γ_n Σ_i |c_i| v_i`` with ``v = |W|·m + |b|``; the slope that made ``c_i`` and the sum of
+the constants cost a few more roundings of the same quantity.  Everything that is charged per unit of ``|c_i|`` is put
+in one vector, :attr:`Slack.affine`.  It is computed once for a root box and holds in every region inside.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slir_milp.bounds.region import NeuronBounds
 from slir_milp.bounds.rounding import UNDERFLOW, UNIT, gamma
@@ -68,18 +69,24 @@ def affine_interval(affine: Affine, lower: Vector, upper: Vector) -> tuple[Vecto
 
 def activation_interval(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Bounds of the activations over intervals of their arguments, rounded outward."""
-    with np.errstate(invalid="ignore"):  # 0·∞
-        first, last = layer.activate(lower), layer.activate(upper)
-    ends = [first, last, np.where((lower < 0) & (upper > 0), 0.0, first)]
-    low, high = np.minimum.reduce(ends), np.maximum.reduce(ends)
-    # A slope times an end point is one rounding; slopes 0, 1 and −1 make none, and zero stays zero.
-    pad = np.where(_single_rounding(layer), 0.0, 1.0)
-    low = low - pad * (np.abs(low) * 2 * UNIT + UNDERFLOW)
-    high = high + pad * (np.abs(high) * 2 * UNIT + UNDERFLOW)
+    with np.errstate(invalid="ignore"):
+        first, last = _activated(layer, lower), _activated(layer, upper)
+        ends = [first, last, np.where((lower < 0) & (upper > 0), 0.0, first)]
+        low, high = np.minimum.reduce(ends), np.maximum.reduce(ends)
+        # A slope times an end point is one rounding; slopes 0, 1 and −1 make none, and zero stays zero.
+        pad = np.where(_single_rounding(layer), 0.0, 1.0)
+        low = low - pad * (np.abs(low) * 2 * UNIT + UNDERFLOW)
+        high = high + pad * (np.abs(high) * 2 * UNIT + UNDERFLOW)
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
-def _single_rounding(layer: Layer) -> Vector:
+def _activated(layer: Layer, x: Vector) -> Vector:
+    """Ends of intervals through the activations, where a slope of zero makes zero even of an infinite end."""
+    slope = np.where(x < 0, layer.negative_slope, layer.positive_slope)
+    return np.where(slope == 0, 0.0, slope * x)
+
+
+def _single_rounding(layer: Layer) -> NDArray[np.bool_]:
     """Mask of the neurons whose slopes multiply without rounding."""
     exact = np.array([-1.0, 0.0, 1.0])
     return np.isin(layer.negative_slope, exact) & np.isin(layer.positive_slope, exact)

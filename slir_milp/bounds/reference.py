@@ -1,15 +1,15 @@
-"""What the compiled kernel does in one region, as mathematics: neuron bounds, the ascent, and gap attribution.
+"""What the compiled kernel does in one region, as mathematics: the bound of a conjunction and its ascent.
 
-A counterexample makes every row of a conjunction non-positive, hence every combination with non-negative weights ``w``.
+A counterexample makes every row of a conjunction non-positive, hence every combination with weights ``w ≥ 0``.
 Backward evaluation turns the combination into a function of the input,
 
     ``Σ_r w_r·row_r(x) ≥ g·x + k``  with  ``(g, k) = B(s, β, w)``,
 
-where ``s`` are the slopes of the lines through the kinks and ``β ≥ 0`` the multipliers of the sides that neurons have been
-put on.  The bound is ``D(s, β, w) = min {g·x + k : x in the region}``, valid for every choice; the ascent looks for a good
-one.  By Danskin's theorem ``D`` has the derivatives of its argument at the minimiser ``x*``.  Let ``ξ`` be the
-pre-activations reached by walking ``x*`` forward along the lines that were used, ``c`` the coefficients met on the way back
-and ``ρ_r`` the rows' values at the end of that walk.  Then
+where ``s`` are the slopes of the lines through the kinks and ``β ≥ 0`` the multipliers of the sides that neurons have
+been put on.  The bound is ``D(s, β, w) = min {g·x + k : x in the region}``, valid for every choice; the ascent looks
+for a good one.  By Danskin's theorem ``D`` has the derivatives of its argument at the minimiser ``x*``.  Let ``ξ`` be
+the pre-activations reached by walking ``x*`` forward along the lines that were used, ``c`` the coefficients met on the
+way back and ``ρ_r`` the rows' values at the end of that walk.  Then
 
     ``∂D/∂s_i = c_i·ξ_i``  where the line through the kink was used (else 0),
     ``∂D/∂β_i = σ_i·ξ_i``  where the region has ``σ_i·ξ_i ≤ 0``,
@@ -18,22 +18,23 @@ and ``ρ_r`` the rows' values at the end of that walk.  Then
 The steps follow the signs of the first two, and ``ρ / max |ρ|`` for the weights, which are then clipped and normalised.
 Offsets do not depend on ``s``: a line through a kink has none.
 
-Source: J. M. Danskin, *The Theory of Max-Min* (1967); lines shifted until they touch: Kern, Antal, Ábráham, Sinz, SLiR,
-arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounds.backward` alone, whatever is chosen here.
+Source: J. M. Danskin, *The Theory of Max-Min* (1967); lines shifted until they touch: Kern, Antal, Ábráham, Sinz,
+SLiR, arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounds.backward` alone, whatever is chosen here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import InputRows, Rows, Rows2D, backward, combine, minimise
+from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise
 from slir_milp.bounds.lines import Lines, enclose, start_slope, unstable
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounds.magnitude import Slack
+from slir_milp.bounds.neurons import Neurons, bound_neurons
+from slir_milp.bounds.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 
@@ -92,14 +93,6 @@ class Bound:
 
 
 @dataclass(frozen=True, eq=False)
-class Neurons:
-    """Bounds of every pre-activation, and per layer the share of each input in the width of each (zero if not bounded)."""
-
-    bounds: NeuronBounds
-    shares: tuple[Rows2D, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Analysis:
     """All that is found out about a region.
 
@@ -146,8 +139,8 @@ def analyse(problem: Problem, region: Region, rule: StepRule | None = None) -> A
     Returns
     -------
     Analysis or None
-        ``None`` if the region holds no counterexample whatever the rows: its half-spaces or some neuron's bounds exclude
-        each other.
+        ``None`` if the region holds no counterexample whatever the rows are: its half-spaces or some neuron's bounds
+        exclude each other.
 
     Soundness
     ---------
@@ -164,57 +157,8 @@ def analyse(problem: Problem, region: Region, rule: StepRule | None = None) -> A
     return Analysis(neurons, best, last)
 
 
-def bound_neurons(network: Network, slack: Slack, region: Region) -> Neurons | None:
-    """Bound every pre-activation, layer by layer: interval arithmetic, then both its signs backward where it is unstable.
-
-    Returns
-    -------
-    Neurons or None
-        ``None`` if some neuron has no value left.
-    """
-    lower: list[Vector] = []
-    upper: list[Vector] = []
-    shares: list[Rows2D] = []
-    lines: list[Lines] = []
-    half_width = 0.5 * (region.upper - region.lower)
-    for k, layer in enumerate(network.layers):
-        low, high = _inherited(region, k, layer.size)
-        if k:
-            below = activation_interval(network.layers[k - 1], lower[-1], upper[-1])
-            a, b = affine_interval(layer.affine, *below)
-            tightened = unstable(layer, low, high)
-            low, high = np.where(tightened, np.maximum(low, a), low), np.where(tightened, np.minimum(high, b), high)
-        chosen = np.flatnonzero(unstable(layer, low, high))
-        unit = np.eye(layer.size)[chosen]
-        rows = Rows(np.vstack([unit, -unit]), None, np.zeros(2 * len(chosen)))
-        walked = backward(network, slack, tuple(lines), rows, start=k)
-        values, _, _ = minimise(walked, slack, region)
-        low[chosen] = np.maximum(low[chosen], values[: len(chosen)])
-        high[chosen] = np.minimum(high[chosen], -values[len(chosen) :])
-        if (low[chosen] > high[chosen]).any():
-            return None
-        reach = (np.abs(walked.normals[: len(chosen)]) + np.abs(walked.normals[len(chosen) :])) * half_width
-        total = reach.sum(axis=1, keepdims=True)
-        share = np.zeros((layer.size, len(half_width)))
-        share[chosen] = np.divide(reach, total, out=np.zeros_like(reach), where=total > 0)
-        lower.append(low)
-        upper.append(high)
-        shares.append(share)
-        lines.append(enclose(layer, low, high))
-    return Neurons(NeuronBounds(tuple(lower), tuple(upper)), tuple(shares))
-
-
-def _inherited(region: Region, k: int, size: int) -> tuple[Vector, Vector]:
-    low, high = np.full(size, -np.inf), np.full(size, np.inf)
-    if region.neurons is not None:
-        low, high = region.neurons.lower[k].copy(), region.neurons.upper[k].copy()
-    if region.sides is not None:
-        low = np.where(region.sides[k] > 0, np.maximum(low, 0.0), low)
-        high = np.where(region.sides[k] < 0, np.minimum(high, 0.0), high)
-    return low, high
-
-
-def _lines(problem: Problem, neurons: Neurons, slopes: Layers) -> tuple[Lines, ...]:
+def chosen_lines(problem: Problem, neurons: Neurons, slopes: Layers) -> tuple[Lines, ...]:
+    """Lines of every layer with the slopes chosen for those through kinks."""
     bounds = neurons.bounds
     return tuple(map(enclose, problem.network.layers, bounds.lower, bounds.upper, slopes))
 
@@ -222,7 +166,7 @@ def _lines(problem: Problem, neurons: Neurons, slopes: Layers) -> tuple[Lines, .
 def evaluate(problem: Problem, region: Region, neurons: Neurons, choice: Choice) -> Bound:
     """Bound of one combination, ``D(s, β, w)``."""
     row = combine(problem.rows, choice.weights, problem.network, problem.slack)
-    lines = _lines(problem, neurons, choice.slopes)
+    lines = chosen_lines(problem, neurons, choice.slopes)
     walked = backward(problem.network, problem.slack, lines, row, split_multipliers=choice.multipliers)
     value, _, point = minimise(walked, problem.slack, region)
     return Bound(choice, float(value[0]), walked, point[0])
@@ -232,7 +176,7 @@ def _start(problem: Problem, region: Region, neurons: Neurons) -> Choice:
     """Usual slopes, no multipliers, and all weight on the row whose own bound is best."""
     layers, bounds = problem.network.layers, neurons.bounds
     slopes = tuple(map(start_slope, layers, bounds.lower, bounds.upper))
-    walked = backward(problem.network, problem.slack, _lines(problem, neurons, slopes), problem.rows)
+    walked = backward(problem.network, problem.slack, chosen_lines(problem, neurons, slopes), problem.rows)
     values, _, _ = minimise(walked, problem.slack, region)
     weights = np.zeros(len(problem.rows))
     weights[np.argmax(values)] = 1.0
@@ -253,7 +197,7 @@ def _ascend(problem: Problem, region: Region, neurons: Neurons, rule: StepRule) 
 
 def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best: Bound, step: float) -> Choice:
     choice, trace = last.choice, [c[0] for c in last.row.trace]
-    lines = _lines(problem, neurons, choice.slopes)
+    lines = chosen_lines(problem, neurons, choice.slopes)
     arguments, values = walk_forward(problem, lines, trace, last.minimiser)
     slopes, multipliers = [], []
     for k, layer in enumerate(problem.network.layers):
@@ -285,7 +229,7 @@ def _stepped_weights(weights: Vector, best: Vector, values: Vector, step: float)
 
 
 def walk_forward(problem: Problem, lines: Sequence[Lines], trace: Sequence[Vector], x: Vector) -> tuple[Layers, Vector]:
-    """Pre-activations ``ξ`` and rows' values ``ρ`` of the relaxed network at an input, along the lines that were used."""
+    """Walk an input forward along the lines that were used: the pre-activations ``ξ`` and the rows' values ``ρ``."""
     network, rows = problem.network, problem.rows
     arguments, z = [], x
     for layer, line, c in zip(network.layers, lines, trace, strict=True):
@@ -298,36 +242,3 @@ def walk_forward(problem: Problem, lines: Sequence[Lines], trace: Sequence[Vecto
         )
     values = rows.coefficients @ network.output(z) + rows.constants
     return tuple(arguments), values if rows.inputs is None else values + rows.inputs @ x
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What splitting each input, or each neuron of each layer, answers for of what the bound loses."""
-
-    inputs: Vector
-    neurons: Layers
-
-
-def attribute_gap(problem: Problem, region: Region, analysis: Analysis) -> Scores:
-    """Gap attribution: who pays for the distance between a bound and the truth.
-
-    Leaving input q free costs ``|g_q|·r_q``, with ``r`` the half widths.  Neuron i costs ``|c_i|·height_i``, its
-    coefficient times the height of its envelope; of that input q gets its share in the width of the neuron's own bounds.
-
-    The bound in question is the last of the ascent; but where the best combination is not positive at its own minimiser
-    it cannot refute the half that holds that point, and the row that is largest there has to.
-    """
-    network, best, bound = problem.network, analysis.best, analysis.last
-    values = problem.rows.coefficients @ network(best.minimiser) + problem.rows.constants
-    if problem.rows.inputs is not None:
-        values = values + problem.rows.inputs @ best.minimiser
-    if best.choice.weights @ values <= 0 and len(values) > 1:
-        alone = np.eye(len(values))[np.argmax(values)]
-        bound = evaluate(problem, region, analysis.neurons, replace(bound.choice, weights=alone))
-    lines = _lines(problem, analysis.neurons, bound.choice.slopes)
-    heights = (np.maximum(np.abs(line.lower_offset), np.abs(line.upper_offset)) for line in lines)
-    paid = tuple(np.abs(c[0]) * height for c, height in zip(bound.row.trace, heights, strict=True))
-    inputs = np.abs(bound.row.normals[0]) * 0.5 * (region.upper - region.lower)
-    for cost, share in zip(paid, analysis.neurons.shares, strict=True):
-        inputs = inputs + cost @ share
-    return Scores(inputs, paid)

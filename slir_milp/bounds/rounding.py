@@ -20,7 +20,7 @@ UNDERFLOW = float(np.finfo(np.float64).tiny)
 def gamma(n: int) -> float:
     """An upper bound on ``n·u / (1 − n·u)``, the relative error of ``n`` roundings in a row.
 
-    One part in 2⁻²⁰ is added so that the value stays an upper bound after the few roundings of whatever is done with it.
+    One part in 2²⁰ is added so that the value stays an upper bound after the few roundings of what is done with it.
     """
     if n >= 2**50:
         return float("inf")

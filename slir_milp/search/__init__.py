@@ -1,5 +1,9 @@
 """Deciding a query: falsification, branch and bound, and the verdict."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from slir_milp.search.verdict import (
     Engine,
     OpenRegion,
@@ -12,7 +16,9 @@ from slir_milp.search.verdict import (
     Verdict,
     Witness,
 )
-from slir_milp.search.verify import verify
+
+if TYPE_CHECKING:
+    from slir_milp.search.run import verify
 
 __all__ = [
     "Engine",
@@ -27,3 +33,12 @@ __all__ = [
     "Witness",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The search itself is imported when it is first used: the command line needs only the words above to start.
+    if name == "verify":
+        from slir_milp.search.run import verify
+
+        return verify
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

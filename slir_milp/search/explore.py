@@ -49,13 +49,14 @@ class Search:
 
     def __init__(self, network: Network, replayer: Replayer, options: Options, state: State, jobs: int) -> None:
         self._network, self._state, self._jobs = network, state, jobs
-        self._by_program = options.engine is Engine.LP
+        self._engine = options.engine
+        self._claimed: list[Piece] = []
         work = work_per_region(network)
         self.hunt = Hunt(network, replayer, state, options.seed, int(_WORK_PER_ATTACK / work))
         self.frontier = Frontier(state, jobs, self.hunt.exact_witness_known)
         self._settler = Settler(network, state)
         self._splitting = options.splitting
-        self._budget = 1 if self._by_program else int(np.clip(_WORK_PER_CALL / work, 1, 256))
+        self._budget = 1 if self._engine.solves_programs else int(np.clip(_WORK_PER_CALL / work, 1, 256))
         self._failure: BaseException | None = None
 
     def run(self, report: Callable[[], None] | None = None) -> Reason | None:
@@ -95,6 +96,14 @@ class Search:
             raise self._failure
         return None if self._state.witness is not None else self._state.stopped
 
+    def prove_claims(self, report: Callable[[], None] | None = None) -> Reason | None:
+        """Close by bounds what the MILP solver only claims to be empty; like :meth:`run`."""
+        claimed, self._claimed, self._engine, self._budget = self._claimed, [], Engine.BOUND, 64
+        for piece in claimed:
+            self.frontier.put(piece)
+        reason = self.run(report)
+        return None if reason is None else Reason.MILP_CLAIM
+
     def _work(self) -> None:
         explorers: Explorers = {}
         try:
@@ -118,11 +127,14 @@ class Search:
                 self._state,
                 lambda settings: self._explorer(target, settings, explorers),
             )
+            if self._engine.solves_programs:  # the trial only chose: the solver starts from the root
+                target.settings, target.closed = replace(target.settings, ascent_steps=0), 0.0
+                chosen = piece
             if chosen is not None:
                 self.frontier.put(chosen)
             return
-        if self._by_program:
-            piece, closed = self._close_by_program(piece, explorers)
+        if self._engine.solves_programs:
+            piece, closed = self._close_by_solver(piece, explorers)
             if closed:
                 self.frontier.put(piece)
                 return
@@ -158,7 +170,7 @@ class Search:
             self._give_up(target, leaf, leaf_side, explorer, explorers)
 
     def _give_up(self, target: Target, record: Vector, side: Sides, explorer: Explorer, explorers: Explorers) -> None:
-        """A region with nothing left to split: its linear program, its inputs if only activations were split, or never."""
+        """A region with nothing left to split: its linear program, then its inputs if only activations were split."""
         low, high = target.box_of(record)
         closed, point = self._settler.closes_by_program(target, record, side, explorer)
         if closed or (point is not None and self.hunt.replay(point, target)):
@@ -177,21 +189,28 @@ class Search:
         with self._state.condition:
             target.undecided.append((low.copy(), high.copy(), float(record[target.layout["bound"]])))
 
-    def _close_by_program(self, piece: Piece, explorers: Explorers) -> tuple[Piece, bool]:
-        """Engine ``lp``: bound the newest region by a linear program; what is left of the piece, and if it was closed."""
-        target = piece.target
+    def _close_by_solver(self, piece: Piece, explorers: Explorers) -> tuple[Piece, bool]:
+        """Engines ``lp`` and ``milp``: ask the solver about the newest region; what is left, and if it is gone."""
+        target, rest = piece.target, piece.part(slice(len(piece) - 1))
         record, side = piece.records[-1].copy(), piece.sides[-1].copy()
         explorer = self._explorer(target, replace(target.settings, ascent_steps=0), explorers)
         explorer.analyse(record, side)
-        closed, point = self._settler.closes_by_program(target, record, side, explorer)
-        rest = piece.part(slice(len(piece) - 1))
+        region = Piece(target, record[None, :], side[None, :])
+        if self._engine is Engine.LP:
+            closed, point = self._settler.closes_by_program(target, record, side, explorer)
+            points: tuple[Vector, ...] = () if point is None else (point,)
+        else:
+            closed, points = self._settler.claimed_by_milp(target, record, side, explorer)
+            if closed:
+                self._claimed.append(region)
+        for x in points:
+            if target.meets(self._network, x) and self.hunt.replay(x, target):
+                break
         if closed:
             with self._state.condition:
                 self._state.counts.regions += 1
             return rest, True
-        if point is not None and target.meets(self._network, point):
-            self.hunt.replay(point, target)
-        return Piece(target, np.vstack([rest.records, record]), np.vstack([rest.sides, side])), False
+        return Piece(target, np.vstack([rest.records, region.records]), np.vstack([rest.sides, region.sides])), False
 
     def _explore(self, explorer: Explorer, records: Records, sides: Sides, budget: int) -> Any:
         return explorer.explore(
@@ -224,7 +243,8 @@ def is_sliver(target: Target, record: Vector) -> bool:
 
 def work_per_region(network: Network) -> float:
     """Rough number of multiplications that bounding a region takes; decides nothing but how often a worker looks up."""
-    weights = sum(affine.weight.size if isinstance(affine.weight, np.ndarray) else affine.weight.nnz
-                  for affine in network.affines)
+    weights = sum(
+        affine.weight.size if isinstance(affine.weight, np.ndarray) else affine.weight.nnz for affine in network.affines
+    )
     neurons = sum(layer.size for layer in network.layers)
     return float(weights * (8.0 + 0.2 * neurons))

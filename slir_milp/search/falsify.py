@@ -1,9 +1,10 @@
 """The falsifier: projected gradient descent with restarts on the largest row of a conjunction.
 
-A point of the box meets a conjunction when its *margin*, the largest row value there, is at most zero.  Many points at once
-walk down the gradient of their largest row by sign steps that shrink geometrically, and the best point of each walk is
-kept.  Walks start at the centre, at random points, at random corners and wherever the caller proposes (the minimisers of
-bounds are good places).  Everything here is plain float64: what it finds is a candidate, to be replayed.
+A point of the box meets a conjunction when its *margin*, the largest row value there, is at most zero.  Many points
+at once walk down the gradient of their largest row by sign steps that shrink geometrically, and the best point of
+each walk is kept.  Walks start at the centre, at random points, at random corners and wherever the caller proposes
+(the minimisers of bounds are good places).  Everything here is plain float64: what it finds is a candidate, to be
+replayed.
 """
 
 from __future__ import annotations

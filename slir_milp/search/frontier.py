@@ -1,8 +1,8 @@
 """The open regions: a stack of pieces, each a stack of regions of one target as the kernel stores them.
 
-A worker takes the newest piece and later puts back what is left of it.  When another worker has nothing to do it leaves the
-older half, which holds the larger regions, behind.  With one worker the order of regions is that of a plain depth-first
-search and does not depend on the clock.
+A worker takes the newest piece and later puts back what is left of it.  When another worker has nothing to do it
+leaves the older half, which holds the larger regions, behind.  With one worker the order of regions is that of a
+plain depth-first search and does not depend on the clock.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ What can close them, in this order: rational arithmetic (a tie), a linear progra
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from slir_milp.bounds.exact import ExactRow, refuted_exactly
 from slir_milp.bounds.kernel import Explorer
+from slir_milp.bounds.lines import unstable
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box
@@ -19,6 +21,8 @@ from slir_milp.search.frontier import Sides, Target
 from slir_milp.search.state import STAGES, State
 
 _REGIONS_PER_EXACT_ATTEMPT = 200
+_MOST_BINARIES = 64
+_MILP_SECONDS = 10.0
 
 
 class Settler:
@@ -82,6 +86,38 @@ class Settler:
             record[at["normal"] : at["normal"] + target.inputs] = combined.normals[0]
             record[at["offset"]], record[at["has_half_space"]] = combined.offsets[0], 1.0
         return False, outcome.proposal.point
+
+    def claimed_by_milp(
+        self, target: Target, record: Vector, sides: Sides, explorer: Explorer
+    ) -> tuple[bool, tuple[Vector, ...]]:
+        """Whether the MILP solver claims that a small region holds no witness; else the points it proposes.
+
+        A claim is no proof: the caller keeps the region, to be proven by bounds.
+        """
+        from slir_milp.lp.milp import Claim, solve_exactly
+        from slir_milp.solvers import solver
+
+        neurons = explorer.neurons(record)
+        loose = sum(
+            int(unstable(layer, low, high).sum())
+            for layer, low, high in zip(self._network.layers, neurons.lower, neurons.upper, strict=True)
+        )
+        if loose > _MOST_BINARIES:
+            return False, ()
+        limits = self._state.limits
+        outcome = solve_exactly(
+            self._network,
+            target.conjunction.rows,
+            explorer.region(record, sides),
+            neurons,
+            solver(),
+            deadline=min(limits.deadline, time.monotonic() + _MILP_SECONDS),
+            cancel=limits.cancel,
+        )
+        with self._state.condition:
+            self._state.counts.programs += 1
+            self._state.counts.closed_by["milp"] += outcome.claim is Claim.INFEASIBLE
+        return outcome.claim is Claim.INFEASIBLE, outcome.points
 
     @staticmethod
     def _scales(target: Target) -> list[Fraction]:

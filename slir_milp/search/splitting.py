@@ -1,8 +1,8 @@
 """The choice between splitting inputs and splitting activations, made by trying both.
 
-From a root both are expanded breadth first by the same number of splits.  What counts is the *gap*: the bounds of the open
-leaves, as far as they are negative, weighted by their share of the tree, relative to the root's.  A closed leaf has none.
-The way that has taken more off the gap is gone on with; the trial ends as soon as one is clearly ahead.
+From a root both are expanded breadth first by the same number of splits.  What counts is the *gap*: the bounds of the
+open leaves, as far as they are negative, weighted by their share of the tree, relative to the root's.  A closed leaf
+has none. The way that has taken more off the gap is gone on with; the trial ends as soon as one is clearly ahead.
 """
 
 from __future__ import annotations

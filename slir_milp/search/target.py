@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.kernel import Conjunction
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval
+from slir_milp.bounds.backward import Rows, backward, minimise
+from slir_milp.bounds.kernel import Conjunction, compile_network
+from slir_milp.bounds.lines import enclose
+from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval, slack
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -48,6 +50,90 @@ def root_of(network: Network, lower: Vector, upper: Vector) -> Root:
     return Root(region, output_lower, output_upper)
 
 
+@dataclass(frozen=True, eq=False)
+class Charges:
+    """Rounding charges of a box, and the network compiled with them."""
+
+    slack: Slack
+    compiled: Any
+
+
+class GrowingCharges:
+    """Charges for a growing hull of boxes, so that many boxes share one compiled network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._hull: tuple[Vector, Vector] | None = None
+        self._charges: Charges | None = None
+
+    def for_box(self, lower: Vector, upper: Vector) -> Charges:
+        """Charges that are valid for the box."""
+        if self._hull is not None and (lower >= self._hull[0]).all() and (upper <= self._hull[1]).all():
+            if self._charges is not None:
+                return self._charges
+        elif self._hull is not None:
+            low, high = np.minimum(lower, self._hull[0]), np.maximum(upper, self._hull[1])
+            # Growing by the hull's own width makes the number of times this happens logarithmic.
+            lower, upper = low - (high - low), high + (high - low)
+        self._hull = np.array(lower), np.array(upper)
+        charge = slack(self._network, *self._hull)
+        self._charges = Charges(charge, compile_network(self._network, charge))
+        return self._charges
+
+
+class OutputBounds:
+    """Sound bounds of every output over the union of all boxes seen, for a run that ends undecided.
+
+    Interval bounds are kept of every box; the neuron bounds of the first few are kept too, and made into better output
+    bounds when they are asked for.
+    """
+
+    _KEPT = 64
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._lower = np.full(network.output_size, np.inf)
+        self._upper = np.full(network.output_size, -np.inf)
+        self._regions: list[Region] | None = []
+
+    def cover(self, root: Root) -> None:
+        """Take a box into the union."""
+        self._lower = np.minimum(self._lower, root.output_lower)
+        self._upper = np.maximum(self._upper, root.output_upper)
+
+    def refine(self, region: Region) -> None:
+        """Offer better neuron bounds of the box taken in last."""
+        if self._regions is not None:
+            self._regions.append(region)
+            if len(self._regions) > self._KEPT:
+                self._regions = None
+
+    def bounds(self) -> tuple[tuple[float, float], ...]:
+        """Lower and upper bound of every output; empty if no box was seen."""
+        lower, upper = self._lower, self._upper
+        if self._regions:
+            ends = [self._backward(region) for region in self._regions]
+            lower = np.maximum(lower, np.minimum.reduce([low for low, _ in ends]))
+            upper = np.minimum(upper, np.maximum.reduce([high for _, high in ends]))
+        if not (lower <= upper).all():
+            return ()
+        return tuple(zip(lower.tolist(), upper.tolist(), strict=True))
+
+    def _backward(self, region: Region) -> tuple[Vector, Vector]:
+        neurons = region.neurons
+        if neurons is None:
+            return self._lower, self._upper
+        lines = tuple(map(enclose, self._network.layers, neurons.lower, neurons.upper))
+        charge = slack(self._network, region.lower, region.upper, neurons)
+        unit = np.eye(self._network.output_size)
+        ends = []
+        for sign in (1.0, -1.0):
+            rows = Rows(sign * unit, None, np.zeros(len(unit)))
+            values, _, _ = minimise(backward(self._network, charge, lines, rows), charge, region)
+            ends.append(sign * values)
+        return ends[0], ends[1]
+
+
 def conjunction_of(clause: Clause, root: Root, slack: Slack) -> Conjunction:
     """Rows of a clause as exact float64 functionals that every counterexample makes non-positive.
 
@@ -63,7 +149,9 @@ def conjunction_of(clause: Clause, root: Root, slack: Slack) -> Conjunction:
         with np.errstate(over="ignore", invalid="ignore"):
             charge = matrix.coefficient_radius @ np.concatenate([largest_input, largest_output]) * (1.0 + 2.0**-30)
             constants = np.nextafter(constants - np.nan_to_num(charge, nan=np.inf), -np.inf)
-    largest = np.maximum(np.abs(matrix.outputs).max(axis=1, initial=0.0), np.abs(matrix.inputs).max(axis=1, initial=0.0))
+    largest = np.maximum(
+        np.abs(matrix.outputs).max(axis=1, initial=0.0), np.abs(matrix.inputs).max(axis=1, initial=0.0)
+    )
     exponent = np.frexp(np.where(largest > 0, largest, 1.0))[1]
     scale = np.ldexp(1.0, np.clip(-exponent, -200, 200))
     outputs, inputs = matrix.outputs * scale[:, None], matrix.inputs * scale[:, None]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from fractions import Fraction
 from typing import TypeAlias
 
 from slir_milp.errors import OptionError
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """The four answers."""
 
     SAT = "sat"
@@ -25,7 +25,7 @@ class Status(str, Enum):
         return self in (Status.SAT, Status.UNSAT)
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a run ended; the value is the sentence that is shown."""
 
     WITNESS = "a witness was found and replayed"
@@ -40,7 +40,7 @@ class Reason(str, Enum):
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
 
 
-class Engine(str, Enum):
+class Engine(StrEnum):
     """Which means may close a region."""
 
     AUTO = "auto"
@@ -48,8 +48,13 @@ class Engine(str, Enum):
     LP = "lp"
     MILP = "milp"
 
+    @property
+    def solves_programs(self) -> bool:
+        """Whether every subproblem is given to a solver."""
+        return self in (Engine.LP, Engine.MILP)
 
-class Splitting(str, Enum):
+
+class Splitting(StrEnum):
     """What branching divides."""
 
     AUTO = "auto"

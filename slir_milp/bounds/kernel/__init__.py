@@ -1,7 +1,8 @@
 """The compiled kernel: regions bounded, split and explored depth first, without the interpreter.
 
-It computes what :mod:`slir_milp.bounds.backward` and :mod:`slir_milp.bounds.reference` say, within rounding, and every bound
-it returns is sound by the same argument.  It is built once per instruction set and picks the best that the processor has.
+It computes what :mod:`slir_milp.bounds.backward` and :mod:`slir_milp.bounds.reference` say, within rounding, and
+every bound it returns is sound by the same argument.  It is built once per instruction set and picks the best that
+the processor has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.bounds.backward import Rows, own_rounding
-from slir_milp.bounds.kernel import _binding
+from slir_milp.bounds.kernel import _binding  # type: ignore[attr-defined]
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector, is_sparse
@@ -253,8 +254,8 @@ class Explorer:
     ) -> Any:
         """Search depth first below some open regions, the last one first.
 
-        Stops after ``budget`` regions, at ``deadline`` (on the clock of :func:`time.monotonic`), when ``cancel[0]`` is set,
-        or as soon as a candidate witness is met.
+        Stops after ``budget`` regions, at ``deadline`` (on the clock of :func:`time.monotonic`), when ``cancel[0]``
+        is set, or as soon as a candidate witness is met.
 
         Returns
         -------

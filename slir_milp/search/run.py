@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Explorer, Settings, compile_network
-from slir_milp.bounds.magnitude import Slack, slack
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network
+from slir_milp.bounds.magnitude import slack
+from slir_milp.bounds.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, grouped_clauses
 from slir_milp.search.explore import Search
-from slir_milp.search.frontier import Piece, Target
+from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.limits import Limits
 from slir_milp.search.replay import Replayer
-from slir_milp.search.state import State
-from slir_milp.search.target import Root, conjunction_of, root_of
+from slir_milp.search.state import STAGES, State
+from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, conjunction_of, root_of
 from slir_milp.search.verdict import (
+    Engine,
     OpenRegion,
     Options,
     Progress,
@@ -69,29 +70,15 @@ def verify(
     return _Run(network, query, options or Options(), progress, cancel).verdict()
 
 
-@dataclass
-class _Charges:
-    """Rounding charges for a growing hull of boxes, so that many boxes share one compiled network."""
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A conjunction bounded over its whole box; no record if that closed it."""
 
-    network: Network
-    lower: Vector | None = None
-    upper: Vector | None = None
-    slack: Slack | None = None
-    compiled: object = None
-
-    def for_box(self, lower: Vector, upper: Vector) -> tuple[Slack, object]:
-        """Charges and the compiled network, valid for the box."""
-        if self.lower is None or self.upper is None:
-            self.lower, self.upper = np.array(lower), np.array(upper)
-        elif not ((lower >= self.lower).all() and (upper <= self.upper).all()):
-            low, high = np.minimum(lower, self.lower), np.maximum(upper, self.upper)
-            # Growing by the hull's own width makes the number of times this happens logarithmic.
-            self.lower, self.upper = low - (high - low), high + (high - low)
-        elif self.slack is not None:
-            return self.slack, self.compiled
-        self.slack = slack(self.network, self.lower, self.upper)
-        self.compiled = compile_network(self.network, self.slack)
-        return self.slack, self.compiled
+    region: Region
+    conjunction: Conjunction
+    record: Vector | None
+    sides: Sides
+    layout: dict[str, int]
 
 
 @dataclass
@@ -114,7 +101,9 @@ class _Run:
         jobs = self.options.jobs or available_cores()
         self.state = State(self.limits)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
-        self.charges = _Charges(self.network)
+        self.charges = GrowingCharges(self.network)
+        self.outputs = OutputBounds(self.network)
+        self.unsettled = False
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
         self.stage = "root"
@@ -126,6 +115,9 @@ class _Run:
         if self.state.witness is None and reason is None:
             self.stage = "search"
             reason = self.search.run(self._report)
+            if reason is None and self.state.witness is None and self.options.engine is Engine.MILP:
+                self.stage = "proof"
+                reason = self.search.prove_claims(self._report)
         return self._conclude(reason)
 
     # --- roots -----------------------------------------------------------------------------------------------------
@@ -133,94 +125,111 @@ class _Run:
     def _roots(self) -> Reason | None:
         """Bound every conjunction over its whole box; what stays open goes to the search."""
         for box, group in grouped_clauses(self.query):
-            reason = self.limits.reached()
-            if reason is not None:
-                return reason
             root = root_of(self.network, box.lower, box.upper)
-            charge, compiled = self.charges.for_box(root.region.lower, root.region.upper)
-            region = root.region
+            charges = self.charges.for_box(root.region.lower, root.region.upper)
+            self.outputs.cover(root)
+            region, sharpened = root.region, None
             for clause in group:
+                reason = self.limits.reached()
+                if reason is not None:
+                    return reason
                 self.clauses += 1
-                region = self._root(clause, box, root, region, charge, compiled)
+                if not clause.rows:
+                    self._any_point(box, root)
+                else:
+                    opened = self._root(clause, box, root, region, charges)
+                    region = opened.region
+                    if opened.record is not None:
+                        sharpened = sharpened or self._sharpened(region)
+                        self._open(clause, box, root, opened, sharpened)
                 if self.state.witness is not None:
                     return None
                 self._report()
-                if self.limits.reached() is not None:
-                    return self.limits.reached()
+            self.outputs.refine(region)
         return None
 
-    def _root(
-        self, clause: Clause, box: Box, root: Root, region: Region, charge: Slack, compiled: object
-    ) -> Region:
-        """Bound one conjunction; returns the region with the neuron bounds found, for the next one over the same box."""
-        if not clause.rows:
-            self.state.witness = self.replayer.try_point(root.region.midpoint, box)
-            return region
-        conjunction = conjunction_of(clause, root, charge)
-        settings = self._settings(root)
-        explorer = Explorer(self.network, charge, compiled, conjunction, settings)
+    def _any_point(self, box: Box, root: Root) -> None:
+        """A conjunction of nothing: every point of the box meets the query."""
+        self.state.witness = self.replayer.try_point(root.region.midpoint, box)
+        self.unsettled = self.state.witness is None
+
+    def _root(self, clause: Clause, box: Box, root: Root, region: Region, charges: Charges) -> _Opened:
+        """Bound one conjunction; the neuron bounds found serve the next one over the same box too."""
+        conjunction = conjunction_of(clause, root, charges.slack)
+        explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, Settings())
         record, sides = explorer.record(region)
-        end, value, _, point, _, _ = explorer.analyse(record, sides)
+        end, value, *_ = explorer.analyse(record, sides)
+        tightened = replace(region, neurons=explorer.neurons(record))
         self.state.counts.regions += 1
-        if end.name in ("BOUND", "INHERITED", "EMPTY"):
+        if end in STAGES and not (end is End.BOUND and self.options.engine.solves_programs):
             self.root_closed += 1
-            self.state.counts.closed_by["bound"] += 1
-        else:
-            record[explorer.layout["bound"]] = value
-            charge, compiled = self._sharpened(root, explorer.neurons(record))
-            target = Target(
-                box, clause.rows, conjunction, charge, compiled, root, record, settings, explorer.layout
-            )
-            self.targets.append(target)
-            self.search.frontier.put(Piece(target, record[None, :], sides[None, :]))
-        return Region(
-            region.lower, region.upper, region.half_spaces, None, explorer.neurons(record)
+            self.state.counts.closed_by[STAGES[end]] += 1
+            return _Opened(tightened, conjunction, None, sides, explorer.layout)
+        record[explorer.layout["bound"]] = value
+        return _Opened(tightened, conjunction, record, sides, explorer.layout)
+
+    def _open(self, clause: Clause, box: Box, root: Root, opened: _Opened, charges: Charges) -> None:
+        record, sides = np.array(opened.record), opened.sides
+        target = Target(
+            box,
+            clause.rows,
+            opened.conjunction,
+            charges.slack,
+            charges.compiled,
+            root,
+            record,
+            Settings(),
+            opened.layout,
         )
+        self.targets.append(target)
+        self.search.frontier.put(Piece(target, record[None, :].copy(), sides[None, :]))
 
-    def _sharpened(self, root: Root, neurons: NeuronBounds) -> tuple[Slack, object]:
-        """Rounding charges from the bounds found at the root: smaller ones than intervals give, by far in deep networks."""
-        charge = slack(self.network, root.region.lower, root.region.upper, neurons)
-        return charge, compile_network(self.network, charge)
-
-    def _settings(self, root: Root) -> Settings:
-        return Settings(split_inputs=True, split_activations=False, interval_step=True)
+    def _sharpened(self, region: Region) -> Charges:
+        """Rounding charges from the bounds found at the root: in deep networks far smaller than from intervals."""
+        charge = slack(self.network, region.lower, region.upper, region.neurons)
+        return Charges(charge, compile_network(self.network, charge))
 
     # --- the answer ------------------------------------------------------------------------------------------------
 
     def _conclude(self, reason: Reason | None) -> Verdict:
-        statistics, closed = self._statistics(), self._closed_fraction()
-        common = {"near_miss": self.replayer.near_miss, "statistics": statistics}
-        if self.state.witness is not None:
-            return Verdict(Status.SAT, Reason.WITNESS, witness=self.state.witness, closed_fraction=closed, **common)
         near_miss = self.replayer.near_miss
-        undecided = [(t, box) for t in self.targets for box in t.undecided]
+        if self.state.witness is not None:
+            return self._answer(Status.SAT, Reason.WITNESS, witness=self.state.witness)
         if near_miss is not None and near_miss.holds_exactly:
             # The answer is about real arithmetic; that the deployed network differs there is part of it.
-            return Verdict(
-                Status.SAT,
-                Reason.EXACT_WITNESS,
-                detail="ONNX Runtime computes other outputs there; see the witness.",
-                witness=near_miss,
-                closed_fraction=closed,
-                **common,
-            )
-        if reason is None and not undecided:
-            found = Reason.PROVED if self.clauses else Reason.EMPTY
-            return Verdict(Status.UNSAT, found, closed_fraction=1.0, **common)
-        if reason is None:
-            reason = Reason.TOO_SMALL
-        status = Status.TIMEOUT if reason is Reason.TIME_LIMIT else Status.UNKNOWN
-        worst = self.search.frontier.worst_bound()
-        left = [bound for _, (_, _, bound) in undecided]
-        if left:
-            worst = min([*left, *([worst] if worst is not None else [])])
+            detail = "ONNX Runtime computes other outputs there; see the witness."
+            return self._answer(Status.SAT, Reason.EXACT_WITNESS, detail=detail, witness=near_miss)
+        undecided = [bound for target in self.targets for _, _, bound in target.undecided]
+        if reason is None and not undecided and not self.unsettled:
+            return self._answer(Status.UNSAT, Reason.PROVED if self.clauses else Reason.EMPTY)
+        reason = reason or Reason.TOO_SMALL
+        bounds = [*undecided, self.search.frontier.worst_bound()]
+        return self._answer(
+            Status.TIMEOUT if reason is Reason.TIME_LIMIT else Status.UNKNOWN,
+            reason,
+            worst_bound=min((bound for bound in bounds if bound is not None), default=None),
+        )
+
+    def _answer(
+        self,
+        status: Status,
+        reason: Reason,
+        *,
+        detail: str = "",
+        witness: Witness | None = None,
+        worst_bound: float | None = None,
+    ) -> Verdict:
         return Verdict(
             status,
             reason,
-            closed_fraction=closed,
-            worst_bound=worst,
-            open_regions=self._open_regions(),
-            **common,
+            detail=detail,
+            witness=witness,
+            near_miss=self.replayer.near_miss,
+            closed_fraction=1.0 if status is Status.UNSAT else self._closed_fraction(),
+            worst_bound=worst_bound,
+            output_bounds=() if status.decided else self.outputs.bounds(),
+            open_regions=() if status.decided else self._open_regions(),
+            statistics=self._statistics(),
         )
 
     def _open_regions(self, most: int = 10) -> tuple[OpenRegion, ...]:

@@ -1,0 +1,44 @@
+"""Gap attribution: where to split a region.  What the compiled kernel's ``branch.h`` does, in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from slir_milp.bounds.reference import Analysis, Layers, Problem, chosen_lines, evaluate
+from slir_milp.bounds.region import Region
+from slir_milp.network.affine import Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What splitting each input, or each neuron of each layer, answers for of what the bound loses."""
+
+    inputs: Vector
+    neurons: Layers
+
+
+def attribute_gap(problem: Problem, region: Region, analysis: Analysis) -> Scores:
+    """Tell who pays for the distance between a bound and the truth.
+
+    Leaving input q free costs ``|g_q|·r_q``, with ``r`` the half widths.  Neuron i costs ``|c_i|·height_i``, its
+    coefficient times the height of its envelope; of that, input q gets its share in the width of the neuron's bounds.
+
+    The bound in question is the last of the ascent; but where the best combination is not positive at its own minimiser
+    it cannot refute the half that holds that point, and the row that is largest there has to.
+    """
+    network, best, bound = problem.network, analysis.best, analysis.last
+    values = problem.rows.coefficients @ network(best.minimiser) + problem.rows.constants
+    if problem.rows.inputs is not None:
+        values = values + problem.rows.inputs @ best.minimiser
+    if best.choice.weights @ values <= 0 and len(values) > 1:
+        alone = np.eye(len(values))[np.argmax(values)]
+        bound = evaluate(problem, region, analysis.neurons, replace(bound.choice, weights=alone))
+    lines = chosen_lines(problem, analysis.neurons, bound.choice.slopes)
+    heights = (np.maximum(np.abs(line.lower_offset), np.abs(line.upper_offset)) for line in lines)
+    paid = tuple(np.abs(c[0]) * height for c, height in zip(bound.row.trace, heights, strict=True))
+    inputs = np.abs(bound.row.normals[0]) * 0.5 * (region.upper - region.lower)
+    for cost, share in zip(paid, analysis.neurons.shares, strict=True):
+        inputs = inputs + cost @ share
+    return Scores(inputs, paid)
