@@ -125,10 +125,12 @@ class Settler:
         rows, scales = target.conjunction.rows, []
         for r, atom in enumerate(target.rows):
             variable, value = atom.terms[0]
-            ours = rows.coefficients[r, variable - target.inputs]
-            if variable < target.inputs and rows.inputs is not None:
-                ours = rows.inputs[r, variable]
-            scales.append(Fraction(float(ours)) / value)
+            matrix, column = (
+                (rows.inputs, variable)
+                if variable < target.inputs and rows.inputs is not None
+                else (rows.coefficients, variable - target.inputs)
+            )
+            scales.append(Fraction(float(matrix[r, column])) / value)
         return scales
 
     def _refuted_exactly(
