@@ -68,9 +68,11 @@ def refuted_exactly(
     Returns
     -------
     bool
-        ``False`` also where the network has inexact coefficients: then nothing is claimed.
+        ``False`` also where the network has inexact coefficients or a bound is infinite: then nothing is claimed.
     """
     if not all(affine.is_exact for affine in network.affines):
+        return False
+    if not all(np.isfinite(ends).all() for ends in (*neurons.lower, *neurons.upper)):
         return False
     walk = _Walk(network, lower, upper, neurons, slopes)
     outputs = [_ZERO] * network.output_size

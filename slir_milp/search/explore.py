@@ -247,4 +247,4 @@ def work_per_region(network: Network) -> float:
         affine.weight.size if isinstance(affine.weight, np.ndarray) else affine.weight.nnz for affine in network.affines
     )
     neurons = sum(layer.size for layer in network.layers)
-    return float(weights * (8.0 + 0.2 * neurons))
+    return max(1.0, weights * (8.0 + 0.2 * neurons))

@@ -132,8 +132,9 @@ class Frontier:
 
     def set_aside(self, piece: Piece) -> None:
         """Keep a piece for when nothing else is left."""
-        with self._state.condition:
-            self._aside.append(piece)
+        if len(piece):
+            with self._state.condition:
+                self._aside.append(piece)
 
     def take(self) -> Piece | None:
         """The newest piece, waiting for one if need be; ``None`` if the search has ended.  Give it :meth:`back`."""

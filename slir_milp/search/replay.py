@@ -79,8 +79,8 @@ class Replayer:
         outputs = self._run(np.array([float(value) for value in exact]))
         return Witness(tuple(exact), tuple(float(y) for y in outputs), enclosures, False, True)
 
-    def _violation(self, x: list[Fraction], y: tuple[tuple[Fraction, Fraction], ...]) -> float:
-        return float(self._query.violation(x, y))
+    def _violation(self, x: list[Fraction], y: tuple[tuple[Fraction, Fraction], ...]) -> Fraction | float:
+        return self._query.violation(x, y)
 
     def _run(self, x: Vector) -> Vector:
         if not self._network.source:

@@ -185,7 +185,8 @@ class Explorer:
         count = sum(self._sizes)
         low = record[at["neuron_lower"] : at["neuron_lower"] + count]
         high = record[at["neuron_upper"] : at["neuron_upper"] + count]
-        return NeuronBounds(tuple(np.split(low.copy(), ends)), tuple(np.split(high.copy(), ends)))
+        parts = (tuple(np.split(values.copy(), ends))[: len(self._sizes)] for values in (low, high))
+        return NeuronBounds(*parts)
 
     def region(self, record: Vector, sides: NDArray[np.int8]) -> Region:
         """A record as a region, the inverse of :meth:`record`."""
