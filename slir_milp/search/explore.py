@@ -98,10 +98,12 @@ class Search:
 
     def prove_claims(self, report: Callable[[], None] | None = None) -> Reason | None:
         """Close by bounds what the MILP solver only claims to be empty; like :meth:`run`."""
-        claimed, self._claimed, self._engine, self._budget = self._claimed, [], Engine.BOUND, 64
+        engine, budget, claimed = self._engine, self._budget, self._claimed
+        self._engine, self._budget, self._claimed = Engine.BOUND, 64, []
         for piece in claimed:
             self.frontier.put(piece)
         reason = self.run(report)
+        self._engine, self._budget = engine, budget
         return None if reason is None else Reason.MILP_CLAIM
 
     def _work(self) -> None:

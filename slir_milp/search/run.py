@@ -70,6 +70,10 @@ def verify(
     return _Run(network, query, options or Options(), progress, cancel).verdict()
 
 
+_MOST_OPEN = 1024
+"""Open conjunctions after which the search is called before more are expanded."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Opened:
     """A conjunction bounded over its whole box; no record if that closed it."""
@@ -111,20 +115,25 @@ class _Run:
 
     def verdict(self) -> Verdict:
         self.query.check_fits(self.network.input_size, self.network.output_size)
-        reason = self._roots()
-        if self.state.witness is None and reason is None:
-            self.stage = "search"
-            reason = self.search.run(self._report)
-            if reason is None and self.state.witness is None and self.options.engine is Engine.MILP:
-                self.stage = "proof"
-                reason = self.search.prove_claims(self._report)
-        return self._conclude(reason)
+        return self._conclude(self._roots() or self._search())
+
+    def _search(self) -> Reason | None:
+        """Explore what is open; the limit that ended it, if any."""
+        if self.state.witness is not None:
+            return None
+        self.stage = "search"
+        reason = self.search.run(self._report)
+        if reason is None and self.state.witness is None and self.options.engine is Engine.MILP:
+            self.stage = "proof"
+            reason = self.search.prove_claims(self._report)
+        self.stage = "root"
+        return reason
 
     # --- roots -----------------------------------------------------------------------------------------------------
 
     def _roots(self) -> Reason | None:
-        """Bound every conjunction over its whole box; what stays open goes to the search."""
-        for box, group in grouped_clauses(self.query):
+        """Bound every conjunction over its whole box; what stays open goes to the search, in batches if need be."""
+        for box, group in grouped_clauses(self.query, self._is_refuted):
             root = root_of(self.network, box.lower, box.upper)
             charges = self.charges.for_box(root.region.lower, root.region.upper)
             self.outputs.cover(root)
@@ -137,23 +146,38 @@ class _Run:
                 if not clause.rows:
                     self._any_point(box, root)
                 else:
-                    opened = self._root(clause, box, root, region, charges)
+                    opened = self._root(clause, root, region, charges)
                     region = opened.region
                     if opened.record is not None:
                         sharpened = sharpened or self._sharpened(region)
-                        self._open(clause, box, root, opened, sharpened)
+                        self._open(clause, root, opened, sharpened)
                 if self.state.witness is not None:
                     return None
                 self._report()
             self.outputs.refine(region)
+            if len(self.search.frontier) >= _MOST_OPEN:
+                reason = self._search()
+                if reason is not None or self.state.witness is not None:
+                    return reason
         return None
+
+    def _is_refuted(self, partial: Clause) -> bool:
+        """Whether part of a conjunction is refuted over its box: then its alternatives need not be expanded."""
+        if not partial.rows or self.limits.reached() is not None:
+            return False
+        root = root_of(self.network, partial.lower, partial.upper)
+        charges = self.charges.for_box(root.region.lower, root.region.upper)
+        if self._root(partial, root, root.region, charges).record is not None:
+            return False
+        self.clauses += 1
+        return True
 
     def _any_point(self, box: Box, root: Root) -> None:
         """A conjunction of nothing: every point of the box meets the query."""
         self.state.witness = self.replayer.try_point(root.region.midpoint, box)
         self.unsettled = self.state.witness is None
 
-    def _root(self, clause: Clause, box: Box, root: Root, region: Region, charges: Charges) -> _Opened:
+    def _root(self, clause: Clause, root: Root, region: Region, charges: Charges) -> _Opened:
         """Bound one conjunction; the neuron bounds found serve the next one over the same box too."""
         conjunction = conjunction_of(clause, root, charges.slack)
         explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, Settings())
@@ -168,10 +192,10 @@ class _Run:
         record[explorer.layout["bound"]] = value
         return _Opened(tightened, conjunction, record, sides, explorer.layout)
 
-    def _open(self, clause: Clause, box: Box, root: Root, opened: _Opened, charges: Charges) -> None:
+    def _open(self, clause: Clause, root: Root, opened: _Opened, charges: Charges) -> None:
         record, sides = np.array(opened.record), opened.sides
         target = Target(
-            box,
+            clause.box,
             clause.rows,
             opened.conjunction,
             charges.slack,
