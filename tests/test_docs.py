@@ -38,7 +38,7 @@ def test_every_exit_code_is_described() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", COMMAND_LINE, re.MULTILINE)} == set(ExitCode)
 
 
-# --- links -------------------------------------------------------------------------------------------------------------
+# --- links ---------------------------------------------------------------------------------------------------------
 
 
 def anchors(page: Path) -> set[str]:
@@ -80,7 +80,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) <= reached
 
 
-# --- code --------------------------------------------------------------------------------------------------------------
+# --- code ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Block:
 
 def blocks(page: Path, language: str) -> list[Block]:
     found = re.finditer(
-        rf"^( *)```{language}\n(.*?)^\1```\n((?:\n+(?:    .*\n)+)?)",
+        rf"^( *)```{language}\n(.*?)^\1```\n((?:\n+(?:    [^\n]*\n)+)?)",
         page.read_text(encoding="utf-8"),
         re.MULTILINE | re.DOTALL,
     )
