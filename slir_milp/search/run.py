@@ -224,7 +224,7 @@ class _Run:
             detail = "ONNX Runtime computes other outputs there; see the witness."
             return self._answer(Status.SAT, Reason.EXACT_WITNESS, detail=detail, witness=near_miss)
         undecided = [bound for target in self.targets for _, _, bound in target.undecided]
-        if reason is None and not undecided and not self.unsettled:
+        if reason is None and not undecided and not self.unsettled and not len(self.search.frontier):
             return self._answer(Status.UNSAT, Reason.PROVED if self.clauses else Reason.EMPTY)
         reason = reason or Reason.TOO_SMALL
         bounds = [*undecided, self.search.frontier.worst_bound()]
