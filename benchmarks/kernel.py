@@ -36,7 +36,7 @@ from slir_milp.search.target import conjunction_of, root_of
 
 SOURCES = Path(kernel.__file__).parent
 FLAGS = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]  # as setup.py has them
-TARGETS = {"base": [], "avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mfma"]}
+TARGETS = {"base": ["-DVECTOR_BYTES=16"], "avx2": ["-DVECTOR_BYTES=32", "-mavx2", "-mfma"]}
 ROWS, INNER, COLUMNS = 60, 50, 56
 REGIONS = 4000
 

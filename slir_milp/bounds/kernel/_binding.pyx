@@ -79,7 +79,7 @@ cdef const slir_kernel *_kernel(str name) except NULL:
 
 def available():
     """Names of the variants that this processor can run, the preferred one first."""
-    return [name for name in ("avx512", "avx2", "base") if slir_kernel_named(name.encode()) != NULL]
+    return [name for name in ("avx2", "base") if slir_kernel_named(name.encode()) != NULL]
 
 
 cdef class Net:

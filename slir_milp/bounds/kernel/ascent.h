@@ -57,7 +57,7 @@ static void walk_forward(slir_space *s, const double *point, double *row_values)
                 for (int p = v->start[i]; p < v->start[i + 1]; p++) sum += v->value[p] * below[v->column[p]];
                 v->argument[i] = sum;
             }
-        for (int j = 0; j < v->padded; j += LANES) {
+        for (int j = 0; j < v->padded; j += WIDTH) {
             vec x = load(v->argument + j) + load(v->bias + j);
             mask up = (mask)(load(v->trace + j) > splat(0.0));
             vec slope = choose(up, load(v->lower_slope + j), load(v->upper_slope + j));

@@ -5,6 +5,7 @@
 #pragma GCC target("avx2,fma")
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define SLIR_NAME avx2
+#define VECTOR_BYTES 32
 #include "body.h"
 #else
 typedef int slir_variant_not_built;

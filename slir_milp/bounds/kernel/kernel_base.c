@@ -2,10 +2,11 @@
 #include "includes.h"
 
 #define SLIR_NAME base
+#define VECTOR_BYTES 16
 #include "body.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-extern const slir_kernel slir_kernel_avx2, slir_kernel_avx512;
+extern const slir_kernel slir_kernel_avx2;
 #define HAVE_VARIANTS 1
 #else
 #define HAVE_VARIANTS 0
@@ -14,8 +15,6 @@ extern const slir_kernel slir_kernel_avx2, slir_kernel_avx512;
 const slir_kernel *slir_kernel_named(const char *name) {
 #if HAVE_VARIANTS
     __builtin_cpu_init();
-    if (!strcmp(name, "avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma") ? &slir_kernel_avx512 : NULL;
     if (!strcmp(name, "avx2"))
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &slir_kernel_avx2 : NULL;
 #endif
@@ -23,12 +22,8 @@ const slir_kernel *slir_kernel_named(const char *name) {
 }
 
 const slir_kernel *slir_best_kernel(void) {
-    const char *names[] = {"avx512", "avx2", "base"};
-    for (int i = 0; i < 2; i++) {
-        const slir_kernel *kernel = slir_kernel_named(names[i]);
-        if (kernel) return kernel;
-    }
-    return &slir_kernel_base;
+    const slir_kernel *kernel = slir_kernel_named("avx2");
+    return kernel ? kernel : &slir_kernel_base;
 }
 
 slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause) {

@@ -23,7 +23,7 @@ static void interval_step(slir_space *s, int k, const int *list, int count, cons
         int i = list[c];
         gather_row(s, k, i, 1.0, row);
         vec middle = splat(0.0), reach = splat(0.0);
-        for (int j = 0; j < below->padded; j += LANES) {
+        for (int j = 0; j < below->padded; j += WIDTH) {
             vec w = load(row + j);
             middle += w * load(centre + j);
             reach += magnitude(w) * load(radius + j);

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define LANES 8 /* numbers that one vector holds; every row of a matrix is padded to a multiple of it */
+#define LANES 8 /* every row of a matrix is padded to a multiple of it: the numbers in the widest vector */
 
 typedef struct {
     int rows, columns;

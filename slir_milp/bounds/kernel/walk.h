@@ -24,7 +24,7 @@ static void through_matrix(const slir_space *s, int k, int rows, const double *a
 static inline void through_lines(const slir_level *v, double *c, const double *multiplied, double *constant, double *error,
                                  double *mass) {
     vec sum = splat(0.0), charged = splat(0.0), heavy = splat(0.0);
-    for (int j = 0; j < v->padded; j += LANES) {
+    for (int j = 0; j < v->padded; j += WIDTH) {
         vec x = load(c + j);
         vec rising = positive_part(x), falling = negative_part(x, rising);
         vec low = rising * load(v->lower_offset + j), high = falling * load(v->upper_offset + j);
@@ -70,7 +70,7 @@ static double settled(const slir_space *s, double constant, double error, double
 /* Lower bound of row·x + constant over the box. */
 static double box_minimum(const slir_space *s, const double *row, double constant) {
     vec sum = splat(0.0), charged = splat(0.0);
-    for (int j = 0; j < s->padded_inputs; j += LANES) {
+    for (int j = 0; j < s->padded_inputs; j += WIDTH) {
         vec c = load(row + j);
         vec rising = positive_part(c), falling = negative_part(c, rising);
         sum += rising * load(s->lower + j) + falling * load(s->upper + j);
@@ -119,7 +119,7 @@ static double region_minimum(slir_space *s, const double *row, double constant, 
     if (!(beta > 0)) return value;
     double *mixed = s->forward_a;
     vec charged = splat(0.0);
-    for (int j = 0; j < s->padded_inputs; j += LANES) {
+    for (int j = 0; j < s->padded_inputs; j += WIDTH) {
         vec part = splat(beta) * load(s->normal + j);
         charged += magnitude(part) * load(s->charge + j);
         store(mixed + j, load(row + j) + part);
