@@ -36,8 +36,8 @@ def unstable(layer: Layer, lower: Vector, upper: Vector) -> NDArray[np.bool_]:
 
 def chord_slope(layer: Layer, lower: Vector, upper: Vector) -> Vector:
     """Slope of the line through both end points of the graph; meaningful for unstable neurons only."""
-    width = np.where(upper > lower, upper - lower, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
+        width = np.where(upper > lower, upper - lower, 1.0)
         slope = (layer.positive_slope * upper - layer.negative_slope * lower) / width
     least = np.minimum(layer.negative_slope, layer.positive_slope)
     greatest = np.maximum(layer.negative_slope, layer.positive_slope)
@@ -81,9 +81,9 @@ def enclose(layer: Layer, lower: Vector, upper: Vector, kink_slope: Vector | Non
     fixed = np.where(lower >= 0, positive, negative)
     if kink_slope is None:
         kink_slope = start_slope(layer, lower, upper)
-    kink = np.where(
-        open_neurons, np.clip(kink_slope, np.minimum(negative, positive), np.maximum(negative, positive)), fixed
-    )
+    least, greatest = np.minimum(negative, positive), np.maximum(negative, positive)
+    # fmin and fmax pass over NaN, which may be proposed too.
+    kink = np.where(open_neurons, np.fmin(np.fmax(kink_slope, least), greatest), fixed)
     chord = np.where(open_neurons, chord_slope(layer, lower, upper), fixed)
     offset = np.where(open_neurons, shifted_offset(layer, chord, lower, upper), 0.0)
     convex = positive > negative
