@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,12 @@ def refuted_exactly(
     lower: Sequence[Fraction],
     upper: Sequence[Fraction],
     neurons: NeuronBounds,
-    slopes: Vector,
+    slopes: Sequence[Fraction],
     weights: Sequence[Fraction],
+    sides: Sequence[int] | None = None,
+    multipliers: Sequence[Fraction] | None = None,
+    *,
+    thorough: bool = False,
 ) -> bool:
     """Whether the conjunction is proven to have no solution in the box, in exact arithmetic.
 
@@ -64,6 +69,12 @@ def refuted_exactly(
         Proposed slope of each kink line, one per neuron over all layers.
     weights
         Proposed non-negative weight of each row.
+    sides
+        Per neuron over all layers the side that the region puts it on (1, −1, or 0 for none); ``None`` for none.
+    multipliers
+        Proposed ``β·σ`` per neuron, with ``σx ≤ 0`` in the region; those of the wrong sign for their side are dropped.
+    thorough
+        Whether the bounds of every unstable neuron are made exact, not only of those within rounding of zero.
 
     Returns
     -------
@@ -74,7 +85,11 @@ def refuted_exactly(
         return False
     if not all(np.isfinite(ends).all() for ends in (*neurons.lower, *neurons.upper)):
         return False
-    walk = _Walk(network, lower, upper, neurons, slopes)
+    if sides is None or multipliers is None:
+        valid = None
+    else:
+        valid = [m if m * side < 0 else _ZERO for m, side in zip(multipliers, sides, strict=True)]
+    walk = _Walk(network, lower, upper, neurons, slopes, valid, thorough)
     outputs = [_ZERO] * network.output_size
     inputs = [_ZERO] * network.input_size
     constant, strict = _ZERO, False
@@ -87,7 +102,7 @@ def refuted_exactly(
             outputs[j] += weight * value
         for q, value in row.inputs.items():
             inputs[q] += weight * value
-    bound = walk.bound(len(network.layers), outputs, inputs, constant)
+    bound = walk.bound(len(network.layers), outputs, inputs, constant, use_multipliers=True)
     return bound > 0 or (strict and bound == 0)
 
 
@@ -100,9 +115,13 @@ class _Walk:
         lower: Sequence[Fraction],
         upper: Sequence[Fraction],
         neurons: NeuronBounds,
-        slopes: Vector,
+        slopes: Sequence[Fraction],
+        multipliers: Sequence[Fraction] | None,
+        thorough: bool,
     ) -> None:
-        self._network, self._lower, self._upper = network, lower, upper
+        self._network, self._lower, self._upper, self._thorough = network, lower, upper, thorough
+        ends = np.cumsum([0, *(layer.size for layer in network.layers)]).tolist()
+        self._multipliers = None if multipliers is None else [multipliers[a:b] for a, b in pairwise(ends)]
         self._lines: list[list[tuple[_Line, _Line]]] = []
         start = 0
         for k, layer in enumerate(network.layers):
@@ -110,7 +129,9 @@ class _Walk:
             self._lines.append(self._layer_lines(k, layer, neurons.lower[k], neurons.upper[k], kinks))
             start += layer.size
 
-    def bound(self, k: int, row: Fractions, inputs: Fractions | None, constant: Fraction) -> Fraction:
+    def bound(
+        self, k: int, row: Fractions, inputs: Fractions | None, constant: Fraction, *, use_multipliers: bool = False
+    ) -> Fraction:
         """Exact lower bound of a row over the values of affine map ``k``."""
         affines = self._network.affines
         while True:
@@ -125,20 +146,23 @@ class _Walk:
                     line = self._lines[k][j][0 if c > 0 else 1]
                     constant += c * line.offset
                     row[j] = c * line.slope
+            if use_multipliers and self._multipliers is not None:
+                row = [c + beta for c, beta in zip(row, self._multipliers[k], strict=True)]
         if inputs is not None:
             row = [a + b for a, b in zip(row, inputs, strict=True)]
         ends = zip(row, self._lower, self._upper, strict=True)
         return constant + sum((c * (low if c > 0 else high) for c, low, high in ends if c), _ZERO)
 
     def _layer_lines(
-        self, k: int, layer: Layer, lower: Vector, upper: Vector, kinks: Vector
+        self, k: int, layer: Layer, lower: Vector, upper: Vector, kinks: Sequence[Fraction]
     ) -> list[tuple[_Line, _Line]]:
         lines = []
         for i in range(layer.size):
             negative = Fraction(float(layer.negative_slope[i]))
             positive = Fraction(float(layer.positive_slope[i]))
             low, high = Fraction(float(lower[i])), Fraction(float(upper[i]))
-            if low < 0 < high and negative != positive and min(-low, high) < _NEAR * max(-low, high, _ONE):
+            near = self._thorough or min(-low, high) < _NEAR * max(-low, high, _ONE)
+            if near and low < 0 < high and negative != positive:
                 low, high = self._tight(k, i, layer.size, low, high)
             if low >= 0 or high <= 0 or negative == positive:
                 line = _Line(positive if low >= 0 else negative, _ZERO)
@@ -146,7 +170,7 @@ class _Walk:
                 continue
             chord_slope = (positive * high - negative * low) / (high - low)
             chord = _Line(chord_slope, (positive - chord_slope) * high)
-            kink = min(max(Fraction(float(kinks[i])), min(negative, positive)), max(negative, positive))
+            kink = min(max(kinks[i], min(negative, positive)), max(negative, positive))
             through = _Line(kink, _ZERO)
             lines.append((through, chord) if positive > negative else (chord, through))
         return lines

@@ -18,6 +18,7 @@ from slir_milp.search.explore import Search
 from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.limits import Limits
 from slir_milp.search.replay import Replayer
+from slir_milp.search.settle import is_small
 from slir_milp.search.state import STAGES, State
 from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, conjunction_of, root_of
 from slir_milp.search.verdict import (
@@ -70,6 +71,7 @@ def verify(
     return _Run(network, query, options or Options(), progress, cancel).verdict()
 
 
+_NEAR_TIE = 0.1
 _MOST_OPEN = 1024
 """Open conjunctions after which the search is called before more are expanded."""
 
@@ -202,11 +204,18 @@ class _Run:
             charges.compiled,
             root,
             record,
-            Settings(),
+            self._settings(opened),
             opened.layout,
         )
         self.targets.append(target)
         self.search.frontier.put(Piece(target, record[None, :].copy(), sides[None, :]))
+
+    def _settings(self, opened: _Opened) -> Settings:
+        """Where a strict row makes ties decidable, and exact arithmetic is cheap, near ties are set aside early."""
+        if opened.record is None or not opened.conjunction.strict.any() or not is_small(self.network):
+            return Settings()
+        bound = float(opened.record[opened.layout["bound"]])
+        return Settings(tight_tolerance=_NEAR_TIE * abs(bound) if np.isfinite(bound) else 0.0)
 
     def _sharpened(self, region: Region) -> Charges:
         """Rounding charges from the bounds found at the root: in deep networks far smaller than from intervals."""

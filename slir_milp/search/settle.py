@@ -8,19 +8,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slir_milp.bounds.exact import ExactRow, refuted_exactly
 from slir_milp.bounds.kernel import Explorer
 from slir_milp.bounds.lines import unstable
+from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box
 from slir_milp.search.frontier import Sides, Target
 from slir_milp.search.state import STAGES, State
 
+if TYPE_CHECKING:
+    from slir_milp.lp.proposal import Proposal
+
 _REGIONS_PER_EXACT_ATTEMPT = 200
+_SMALL = 4096
+_LARGEST_DENOMINATOR = 4096
+_TIE = 1e-7
 _MOST_BINARIES = 64
 _MILP_SECONDS = 10.0
 
@@ -39,6 +47,7 @@ class Settler:
     def __init__(self, network: Network, state: State) -> None:
         self._network, self._state = network, state
         self._exact_attempts = 0
+        self._is_small = is_small(network)
 
     def closes(self, target: Target, record: Vector, sides: Sides, explorer: Explorer) -> bool:
         """Try to close a region; its neuron bounds are tightened in the record, and the counts are kept."""
@@ -48,44 +57,31 @@ class Settler:
             name = "exact"
         if name is None:
             return False
-        with self._state.condition:
-            self._state.counts.closed_by[name] += 1
-            target.closed += float(record[target.layout["volume"]])
+        self._close(target, record, name)
         return True
 
     def closes_by_program(
         self, target: Target, record: Vector, sides: Sides, explorer: Explorer
     ) -> tuple[bool, Vector | None]:
         """Try to close a region by the duals of its linear program; else its solution, a candidate for a witness."""
-        from slir_milp.lp.proposal import certify, propose
-        from slir_milp.solvers import solver
+        from slir_milp.lp.proposal import certify
 
-        region = explorer.region(record, sides)
-        neurons = explorer.neurons(record)
-        if not all(np.isfinite(bound).all() for bound in (*neurons.lower, *neurons.upper)):
+        region, neurons = explorer.region(record, sides), explorer.neurons(record)
+        proposal = self._program(target, region, neurons)
+        if proposal is None:
             return False, None
-        limits = self._state.limits
         rows = target.conjunction.rows
-        outcome = propose(
-            self._network, rows, region, neurons, solver(), deadline=limits.deadline, cancel=limits.cancel
-        )
-        with self._state.condition:
-            self._state.counts.programs += 1
-        if outcome.proposal is None:
-            return False, None
-        bound, combined = certify(self._network, target.slack, rows, region, neurons, outcome.proposal)
-        strict = bool((target.conjunction.strict & (outcome.proposal.weights > 0)).any())
+        bound, combined = certify(self._network, target.slack, rows, region, neurons, proposal)
+        strict = bool((target.conjunction.strict & (proposal.weights > 0)).any())
         if bound > 0 or (strict and bound >= 0):
-            with self._state.condition:
-                self._state.counts.closed_by["lp"] += 1
-                target.closed += float(record[target.layout["volume"]])
+            self._close(target, record, "lp")
             return True, None
         at = target.layout
         record[at["bound"]] = max(record[at["bound"]], bound)
-        if np.isfinite(combined.offsets[0]) and outcome.proposal.weights.any():
+        if np.isfinite(combined.offsets[0]) and proposal.weights.any():
             record[at["normal"] : at["normal"] + target.inputs] = combined.normals[0]
             record[at["offset"]], record[at["has_half_space"]] = combined.offsets[0], 1.0
-        return False, outcome.proposal.point
+        return False, proposal.point
 
     def claimed_by_milp(
         self, target: Target, record: Vector, sides: Sides, explorer: Explorer
@@ -136,25 +132,82 @@ class Settler:
     def _refuted_exactly(
         self, target: Target, record: Vector, sides: Sides, explorer: Explorer, slopes: Vector, weights: Vector
     ) -> bool:
+        """Try the kernel's choices in exact arithmetic, then those of the linear program, both as simple fractions.
+
+        On a tie only the right slopes give a bound of exactly zero.  The program finds them but for rounding, and where
+        they are ratios of small numbers the nearest simple fraction is the right one.
+        """
         low, high = _cut(target.box, *target.box_of(record))
         if any(a > b for a, b in zip(low, high, strict=True)):
+            return True
+        if not self._affordable():
+            return False
+        neurons, rows, scales = explorer.neurons(record), _exact(target.rows, target.inputs), self._scales(target)
+        fixed = sides.tolist() if sides.any() else None
+
+        def refutes(slopes: Vector, weights: Vector, multipliers: Vector | None) -> bool:
+            return refuted_exactly(
+                self._network,
+                rows,
+                low,
+                high,
+                neurons,
+                [_simple(slope) for slope in slopes],
+                [_simple(weight) * scale for weight, scale in zip(weights, scales, strict=True)],
+                fixed,
+                None if multipliers is None else [_simple(beta) for beta in multipliers],
+                thorough=self._is_small,
+            )
+
+        if refutes(slopes, weights, None):
+            return True
+        proposal = self._program(target, explorer.region(record, sides), neurons)
+        if proposal is None or proposal.objective < -_TIE:
+            return False
+        multipliers = proposal.split_multipliers
+        return refutes(
+            np.concatenate([*proposal.kink_slopes, np.zeros(0)]),
+            proposal.weights,
+            None if multipliers is None else np.concatenate([*multipliers, np.zeros(0)]),
+        )
+
+    def _affordable(self) -> bool:
+        if self._is_small:
             return True
         with self._state.condition:
             affordable = self._exact_attempts * _REGIONS_PER_EXACT_ATTEMPT <= self._state.counts.regions
             self._exact_attempts += affordable
-        return (
-            affordable
-            and not sides.any()
-            and refuted_exactly(
-                self._network,
-                _exact(target.rows, target.inputs),
-                low,
-                high,
-                explorer.neurons(record),
-                slopes,
-                [Fraction(float(w)) * scale for w, scale in zip(weights, self._scales(target), strict=True)],
-            )
+        return affordable
+
+    def _program(self, target: Target, region: Region, neurons: NeuronBounds) -> Proposal | None:
+        """Solve the linear program of a region."""
+        from slir_milp.lp.proposal import propose
+        from slir_milp.solvers import solver
+
+        if not all(np.isfinite(bound).all() for bound in (*neurons.lower, *neurons.upper)):
+            return None
+        limits, rows = self._state.limits, target.conjunction.rows
+        outcome = propose(
+            self._network, rows, region, neurons, solver(), deadline=limits.deadline, cancel=limits.cancel
         )
+        with self._state.condition:
+            self._state.counts.programs += 1
+        return outcome.proposal
+
+    def _close(self, target: Target, record: Vector, name: str) -> None:
+        with self._state.condition:
+            self._state.counts.closed_by[name] += 1
+            target.closed += float(record[target.layout["volume"]])
+
+
+def is_small(network: Network) -> bool:
+    """Whether exact arithmetic costs so little that ties are looked for on purpose."""
+    return sum(affine.rows * affine.columns for affine in network.affines) <= _SMALL
+
+
+def _simple(number: float) -> Fraction:
+    """The simplest fraction near a float64 number."""
+    return Fraction(float(number)).limit_denominator(_LARGEST_DENOMINATOR)
 
 
 def _exact(rows: Iterable[Atom], inputs: int) -> list[ExactRow]:

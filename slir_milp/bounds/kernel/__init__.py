@@ -56,6 +56,8 @@ class Settings:
         Whether a region inherits its parent's refuting row.
     report_tight
         Whether regions that only rounding keeps open are set aside with the leaves, for exact arithmetic.
+    tight_tolerance
+        How far below zero, rounding apart, a bound may be for its region to be set aside too.
     """
 
     ascent_steps: int = 8
@@ -67,6 +69,7 @@ class Settings:
     interval_step: bool = True
     use_half_space: bool = True
     report_tight: bool = True
+    tight_tolerance: float = 0.0
 
 
 def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,6 +155,7 @@ class Explorer:
             settings.interval_step,
             settings.use_half_space,
             settings.report_tight,
+            settings.tight_tolerance,
             variant,
         )
         self._sizes = tuple(layer.size for layer in network.layers)

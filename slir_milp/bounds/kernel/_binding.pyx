@@ -37,6 +37,7 @@ cdef extern from "slir.h" nogil:
         int ascent_steps
         double first_step, decay
         int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
+        double tight_tolerance
     ctypedef struct slir_layout:
         int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
         int has_half_space, has_slope, depth, volume, bound, size
@@ -149,7 +150,8 @@ cdef class Space:
     def __cinit__(self, Net net, const double[:, ::1] coefficients, const double[:, ::1] inputs,
                   const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict,
                   int ascent_steps, double first_step, double decay, bint split_inputs, bint split_activations,
-                  bint warm_start, bint interval_step, bint use_half_space, bint report_tight, str variant=""):
+                  bint warm_start, bint interval_step, bint use_half_space, bint report_tight, double tight_tolerance,
+                  str variant=""):
         cdef slir_settings settings
         self.owner = net
         self.kept = [coefficients, inputs, constants, cost, strict]
@@ -160,6 +162,7 @@ cdef class Space:
         settings.split_inputs, settings.split_activations = split_inputs, split_activations
         settings.warm_start, settings.interval_step = warm_start, interval_step
         settings.use_half_space, settings.report_tight = use_half_space, report_tight
+        settings.tight_tolerance = tight_tolerance
         self.kernel = _kernel(variant)
         self.layout = slir_layout_of(&net.net, &self.clause)
         self.space = self.kernel.open(&net.net, &self.clause, &settings)

@@ -214,7 +214,7 @@ static double ascend(slir_space *s, double *constant, int *tight, slir_counts *c
         minimiser(s, s->row, beta, s->point);
         if (value > best || t == 0) {
             keep_best(s, value, at, &best, constant);
-            *tight = value + 4.0 * rounding >= 0;
+            *tight = value + 4.0 * rounding + s->settings.tight_tolerance >= 0;
         }
         if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
         walk_forward(s, s->point, s->row_values);

@@ -50,6 +50,7 @@ typedef struct {
     int interval_step;        /* intersect with plain interval arithmetic before going backward? */
     int use_half_space;       /* inherit the parent's refuting row? */
     int report_tight;         /* set regions aside that only rounding keeps open? */
+    double tight_tolerance;   /* how much more than rounding may keep them open */
 } slir_settings;
 
 /* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on. */
