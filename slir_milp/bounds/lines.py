@@ -58,7 +58,7 @@ def shifted_offset(layer: Layer, slope: Vector, lower: Vector, upper: Vector) ->
     with np.errstate(over="ignore", invalid="ignore"):
         right = np.abs(layer.positive_slope - slope) * upper
         left = np.abs(slope - layer.negative_slope) * -lower
-    height = np.maximum(right, left) * _OUTWARD + UNDERFLOW
+        height = np.maximum(right, left) * _OUTWARD + UNDERFLOW
     convex = layer.positive_slope > layer.negative_slope
     return np.where(convex, height, -height)
 

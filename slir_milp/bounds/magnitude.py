@@ -69,14 +69,14 @@ def affine_interval(affine: Affine, lower: Vector, upper: Vector) -> tuple[Vecto
 
 def activation_interval(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Bounds of the activations over intervals of their arguments, rounded outward."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         first, last = _activated(layer, lower), _activated(layer, upper)
         ends = [first, last, np.where((lower < 0) & (upper > 0), 0.0, first)]
         low, high = np.minimum.reduce(ends), np.maximum.reduce(ends)
         # A slope times an end point is one rounding; slopes 0, 1 and −1 make none, and zero stays zero.
         pad = np.where(_single_rounding(layer), 0.0, 1.0)
-        low = low - pad * (np.abs(low) * 2 * UNIT + UNDERFLOW)
-        high = high + pad * (np.abs(high) * 2 * UNIT + UNDERFLOW)
+        low = low - pad * (np.abs(low) * (2 * UNIT) + UNDERFLOW)
+        high = high + pad * (np.abs(high) * (2 * UNIT) + UNDERFLOW)
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
