@@ -71,7 +71,7 @@ def verify(
     return _Run(network, query, options or Options(), progress, cancel).verdict()
 
 
-_NEAR_TIE = 0.1
+_NEAR_TIE = 0.02
 _MOST_OPEN = 1024
 """Open conjunctions after which the search is called before more are expanded."""
 

@@ -51,9 +51,9 @@ class Settler:
 
     def closes(self, target: Target, record: Vector, sides: Sides, explorer: Explorer) -> bool:
         """Try to close a region; its neuron bounds are tightened in the record, and the counts are kept."""
-        end, _, _, _, slopes, weights = explorer.analyse(record, sides)
+        end, value, _, _, slopes, weights = explorer.analyse(record, sides)
         name = STAGES.get(end)
-        if name is None and self._refuted_exactly(target, record, sides, explorer, slopes, weights):
+        if name is None and self._refuted_exactly(target, record, sides, explorer, value, slopes, weights):
             name = "exact"
         if name is None:
             return False
@@ -130,7 +130,14 @@ class Settler:
         return scales
 
     def _refuted_exactly(
-        self, target: Target, record: Vector, sides: Sides, explorer: Explorer, slopes: Vector, weights: Vector
+        self,
+        target: Target,
+        record: Vector,
+        sides: Sides,
+        explorer: Explorer,
+        value: float,
+        slopes: Vector,
+        weights: Vector,
     ) -> bool:
         """Try the kernel's choices in exact arithmetic, then those of the linear program, both as simple fractions.
 
@@ -159,7 +166,7 @@ class Settler:
                 thorough=self._is_small,
             )
 
-        if refutes(slopes, weights, None):
+        if value >= -_TIE and refutes(slopes, weights, None):
             return True
         proposal = self._program(target, explorer.region(record, sides), neurons)
         if proposal is None or proposal.objective < -_TIE:

@@ -82,7 +82,7 @@ static void walk_forward(slir_space *s, const double *point, double *row_values)
 }
 
 /* Bound of one combination of rows; leaves its input row in `s->row` and the coefficients met in every level's trace. */
-static double bound_combination(slir_space *s, const double *weights, double *constant_out, double *beta,
+static double bound_combination(slir_space *s, const double *weights, double *constant_out, slir_mix *mix,
                                 double *rounding) {
     const slir_clause *clause = s->clause;
     double *combined = s->outputs, constant = 0.0, cost = 0.0, error = 0.0, mass = 0.0;
@@ -110,7 +110,7 @@ static double bound_combination(slir_space *s, const double *weights, double *co
     *constant_out = settled(s, constant - cost * (1.0 + 0x1p-30), error, mass);
     *rounding = constant - *constant_out;
     for (int q = 0; q < s->inputs; q++) *rounding += 2.0 * fabs(s->row[q]) * s->charge[q];
-    return region_minimum(s, s->row, *constant_out, beta);
+    return region_minimum(s, s->row, *constant_out, mix);
 }
 
 /* A combination refutes the conjunction when its bound is positive, or zero and some row in it is strict. */
@@ -194,9 +194,10 @@ static void start_weights(slir_space *s) {
         }
         walk_back(s, s->net->depth, rows, &a, &b, s->constants, s->errors, s->masses, 0);
         for (int r = 0; r < rows; r++) {
-            double beta, *row = a + (int64_t)r * s->width;
+            slir_mix mix;
+            double *row = a + (int64_t)r * s->width;
             add_inputs(s, clause->inputs + (int64_t)r * s->inputs, row, &s->errors[r]);
-            double value = region_minimum(s, row, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
+            double value = region_minimum(s, row, settled(s, s->constants[r], s->errors[r], s->masses[r]), &mix);
             if (value > top) top = value, best = r;
         }
     }
@@ -209,9 +210,10 @@ static double ascend(slir_space *s, double *constant, int *tight, slir_counts *c
     double best = -INFINITY, step = s->settings.first_step;
     *constant = -INFINITY;
     for (int t = 0;; t++) {
-        double at, beta, rounding, value = bound_combination(s, s->weights, &at, &beta, &rounding);
+        slir_mix mix;
+        double at, rounding, value = bound_combination(s, s->weights, &at, &mix, &rounding);
         if (counts) counts->steps++;
-        minimiser(s, s->row, beta, s->point);
+        minimiser(s, s->row, mix, s->point);
         if (value > best || t == 0) {
             keep_best(s, value, at, &best, constant);
             *tight = value + 4.0 * rounding + s->settings.tight_tolerance >= 0;

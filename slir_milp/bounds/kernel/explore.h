@@ -8,9 +8,12 @@ static void enter_region(slir_space *s, const double *record) {
         s->centre[q] = 0.5 * low + 0.5 * high;
         s->half_width[q] = 0.5 * (high - low);
     }
-    s->has_half_space = record[at->has_half_space] != 0.0;
-    s->offset = record[at->offset];
-    for (int q = 0; q < s->inputs; q++) s->normal[q] = s->has_half_space ? record[at->normal + q] : 0.0;
+    s->half_spaces = s->own_half_spaces;
+    if (record[at->has_half_space] != 0.0) {
+        memcpy(s->normals + (int64_t)s->half_spaces * s->padded_inputs, record + at->normal,
+               (size_t)s->inputs * sizeof(double));
+        s->offsets[s->half_spaces++] = record[at->offset];
+    }
 }
 
 /* Bounds the region in `record`, whose neuron bounds are tightened in place.  `*value` is the best bound found. */
@@ -20,7 +23,8 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     const slir_net *net = s->net;
     enter_region(s, record);
     *value = INFINITY, *constant = 0.0;
-    if (s->has_half_space && box_minimum(s, s->normal, s->offset) > 0) return SLIR_CLOSED_INHERITED;
+    for (int h = 0; h < s->half_spaces; h++)
+        if (box_minimum(s, s->normals + (int64_t)h * s->padded_inputs, s->offsets[h]) > 0) return SLIR_CLOSED_INHERITED;
     int end = bound_neurons(s, record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
     if (end != SLIR_OPEN) return end;
     if (s->settings.warm_start && record[at->has_slope] != 0.0) {
@@ -184,11 +188,12 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
 /* A combination that is not positive at its own minimiser cannot refute the child which holds that point, however tight
  * its bound becomes.  Then the row that is largest there has to, and the split is to help that one. */
 static void aim_at_largest_row(slir_space *s) {
-    double there = 0.0, at, beta, rounding;
+    double there = 0.0, at, rounding;
+    slir_mix mix;
     for (int r = 0; r < s->clause->rows; r++) there += s->best_weights[r] * s->row_values[r];
     if (there > 0 || s->clause->rows == 1) return;
     for (int r = 0; r < s->clause->rows; r++) s->weights[r] = r == s->largest_row;
-    bound_combination(s, s->weights, &at, &beta, &rounding);
+    bound_combination(s, s->weights, &at, &mix, &rounding);
 }
 
 static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,

@@ -66,10 +66,10 @@ static int bound_some(slir_space *s, int k, const int *list, int count, double *
     walk_back(s, k, 2 * count, &a, &b, s->constants, s->errors, s->masses, 0);
     for (int c = 0; c < count; c++) {
         int i = list[c], r = 2 * c;
-        double beta;
+        slir_mix mix;
         const double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
-        double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &beta);
-        double high = -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &beta);
+        double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &mix);
+        double high = -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &mix);
         if (low > lower[i]) lower[i] = low;
         if (high < upper[i]) upper[i] = high;
         if (lower[i] > upper[i]) return 0;

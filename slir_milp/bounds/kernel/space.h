@@ -30,8 +30,10 @@ struct slir_space {
     int inputs, padded_inputs, chunk, width;
     double *lower, *upper, *charge; /* the box, padded with zeros */
     double *half_width, *centre;
-    double *normal, offset;        /* the half-space */
-    int has_half_space;
+    int half_spaces;               /* conditions normal·x + offset ≤ 0: the clause's rows on inputs alone, the parent's row */
+    int own_half_spaces;           /* how many of them are the clause's */
+    double *normals, *offsets;     /* half-spaces × padded inputs */
+    double *mixed, *before, *trial; /* a row with multiples of half-spaces added, without the last, with one more */
     double *rows_a, *rows_b;       /* chunk × width */
     double *constants, *errors, *masses, *values;
     int *unstable;
@@ -82,7 +84,9 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     s->chunk = 32;
     if (s->chunk < clause->rows) s->chunk = clause->rows;
     int n = s->padded_inputs;
-    s->lower = DOUBLES(n), s->upper = DOUBLES(n), s->charge = DOUBLES(n), s->normal = DOUBLES(n);
+    s->lower = DOUBLES(n), s->upper = DOUBLES(n), s->charge = DOUBLES(n);
+    s->normals = DOUBLES((size_t)(clause->rows + 1) * n), s->offsets = DOUBLES(clause->rows + 1);
+    s->mixed = DOUBLES(n), s->before = DOUBLES(n), s->trial = DOUBLES(n);
     s->half_width = DOUBLES(n), s->centre = DOUBLES(n);
     if (s->charge) memcpy(s->charge, net->input_charge, (size_t)net->inputs * sizeof(double));
     s->rows_a = DOUBLES((size_t)s->chunk * s->width), s->rows_b = DOUBLES((size_t)s->chunk * s->width);
@@ -116,5 +120,14 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
         else v->start = INTS(m + 1), v->column = INTS(map->start[map->rows]), v->value = DOUBLES(map->start[map->rows]);
     }
     if (s->block_count < 0) { space_close(s); return NULL; }
+    for (int r = 0; r < clause->rows; r++) {
+        int speaks_of_outputs = 0;
+        for (int o = 0; o < clause->outputs; o++) speaks_of_outputs |= clause->coefficients[(int64_t)r * clause->outputs + o] != 0;
+        if (speaks_of_outputs) continue;
+        memcpy(s->normals + (int64_t)s->own_half_spaces * n, clause->inputs + (int64_t)r * net->inputs,
+               (size_t)net->inputs * sizeof(double));
+        s->offsets[s->own_half_spaces++] = clause->constants[r];
+    }
+    s->half_spaces = s->own_half_spaces;
     return s;
 }

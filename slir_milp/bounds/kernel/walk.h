@@ -81,14 +81,13 @@ static double box_minimum(const slir_space *s, const double *row, double constan
     return value == value ? value : -INFINITY;
 }
 
-/* The multiplier β ≥ 0 of the half-space for which the dual function is greatest; see minimise() in backward.py.
- * Sorting by insertion suits the few inputs of narrow problems; for wide ones the breakpoints are taken off a heap-free
- * selection, which stops early. */
-static double best_multiplier(slir_space *s, const double *row) {
-    double slope = s->offset;
+/* The multiplier β ≥ 0 of a half-space for which the dual function is greatest; see minimise() in backward.py.  Breakpoints
+ * are selected one after another, least first, until the slope turns. */
+static double best_multiplier(slir_space *s, const double *row, const double *normal, double offset) {
+    double slope = offset;
     int count = 0;
     for (int q = 0; q < s->inputs; q++) {
-        double g = s->normal[q], direction = row[q] != 0.0 ? row[q] : g;
+        double g = normal[q], direction = row[q] != 0.0 ? row[q] : g;
         slope += g * (direction > 0 ? s->lower[q] : s->upper[q]);
         if (g != 0.0 && row[q] != 0.0 && (row[q] > 0) != (g > 0)) {
             double at = -row[q] / g;
@@ -104,55 +103,69 @@ static double best_multiplier(slir_space *s, const double *row) {
         int q = s->order[least];
         s->order[least] = s->order[done], s->order[done] = q;
         last = s->breakpoints[q];
-        slope -= fabs(s->normal[q]) * (s->upper[q] - s->lower[q]);
+        slope -= fabs(normal[q]) * (s->upper[q] - s->lower[q]);
         if (slope <= 0) return last;
     }
     return last;
 }
 
-/* Lower bound of row·x + constant over the region; `*used` is the multiplier of the half-space. */
-static double region_minimum(slir_space *s, const double *row, double constant, double *used) {
+/* Which half-space was mixed into a row last, and with which multiplier; −1 if none was. */
+typedef struct {
+    int last;
+    double beta;
+} slir_mix;
+
+/* Lower bound of row·x + constant over the region: the half-spaces are mixed in one after another, each with the best
+ * multiplier for the row as it is by then, and kept if that helps.  Leaves the row before the last mix in `s->before`. */
+static double region_minimum(slir_space *s, const double *row, double constant, slir_mix *mix) {
     double value = box_minimum(s, row, constant);
-    *used = 0.0;
-    if (!s->has_half_space) return value;
-    double beta = best_multiplier(s, row);
-    if (!(beta > 0)) return value;
-    double *mixed = s->forward_a;
-    vec charged = splat(0.0);
-    for (int j = 0; j < s->padded_inputs; j += WIDTH) {
-        vec part = splat(beta) * load(s->normal + j);
-        charged += magnitude(part) * load(s->charge + j);
-        store(mixed + j, load(row + j) + part);
+    mix->last = -1, mix->beta = 0.0;
+    const double *current = row;
+    size_t size = (size_t)s->padded_inputs * sizeof(double);
+    for (int h = 0; h < s->half_spaces; h++) {
+        const double *normal = s->normals + (int64_t)h * s->padded_inputs;
+        double beta = best_multiplier(s, current, normal, s->offsets[h]);
+        if (!(beta > 0)) continue;
+        vec charged = splat(0.0);
+        for (int j = 0; j < s->padded_inputs; j += WIDTH) {
+            vec part = splat(beta) * load(normal + j);
+            charged += magnitude(part) * load(s->charge + j);
+            store(s->trial + j, load(current + j) + part);
+        }
+        double shift = beta * s->offsets[h];
+        double base = constant + shift - total(charged) * (1.0 + 0x1p-30) -
+                      8 * 0x1p-53 * (fabs(shift) + fabs(constant)) - s->net->underflow;
+        double improved = box_minimum(s, s->trial, base);
+        if (!(improved > value)) continue;
+        value = improved, constant = base, mix->last = h, mix->beta = beta;
+        memcpy(s->before, current, size);
+        memcpy(s->mixed, s->trial, size);
+        current = s->mixed;
     }
-    double shift = beta * s->offset;
-    double base = constant + shift - total(charged) * (1.0 + 0x1p-30) -
-                  8 * 0x1p-53 * (fabs(shift) + fabs(constant)) - s->net->underflow;
-    double improved = box_minimum(s, mixed, base);
-    if (!(improved > value)) return value;
-    *used = beta;
-    return improved;
+    return value;
 }
 
-/* A point where row·x takes its minimum over the region, up to rounding; for gradients and candidates, not for bounds. */
-static void minimiser(const slir_space *s, const double *row, double beta, double *point) {
-    for (int q = 0; q < s->inputs; q++) {
-        double mixed = row[q] + beta * s->normal[q];
-        point[q] = mixed > 0 ? s->lower[q] : s->upper[q];
+/* A point where the row takes its minimum over the region, up to rounding; for gradients and candidates, not for bounds. */
+static void minimiser(const slir_space *s, const double *row, slir_mix mix, double *point) {
+    if (mix.last < 0) {
+        for (int q = 0; q < s->inputs; q++) point[q] = row[q] > 0 ? s->lower[q] : s->upper[q];
+        return;
     }
-    if (!(beta > 0)) return;
-    double level = s->offset;
+    const double *normal = s->normals + (int64_t)mix.last * s->padded_inputs;
+    double level = s->offsets[mix.last];
     for (int q = 0; q < s->inputs; q++) {
-        double part = beta * s->normal[q];
-        if (fabs(row[q] + part) <= 1e-12 * (fabs(row[q]) + fabs(part)))
-            point[q] = s->normal[q] > 0 ? s->lower[q] : s->upper[q];
-        level += s->normal[q] * point[q];
+        double part = mix.beta * normal[q], mixed = s->before[q] + part;
+        int tied = fabs(mixed) <= 1e-12 * (fabs(s->before[q]) + fabs(part));
+        point[q] = (tied ? normal[q] : mixed) > 0 ? s->lower[q] : s->upper[q];
+        level += normal[q] * point[q];
     }
+    /* Tied inputs started where the half-space is met best; now back to its boundary. */
     for (int q = 0; q < s->inputs && level < 0; q++) {
-        double part = beta * s->normal[q];
-        if (s->normal[q] == 0.0 || fabs(row[q] + part) > 1e-12 * (fabs(row[q]) + fabs(part))) continue;
-        double step = -level / fabs(s->normal[q]), room = s->upper[q] - s->lower[q];
+        double part = mix.beta * normal[q];
+        if (normal[q] == 0.0 || fabs(s->before[q] + part) > 1e-12 * (fabs(s->before[q]) + fabs(part))) continue;
+        double step = -level / fabs(normal[q]), room = s->upper[q] - s->lower[q];
         if (step > room) step = room;
-        point[q] += s->normal[q] > 0 ? step : -step;
-        level += step * fabs(s->normal[q]);
+        point[q] += normal[q] > 0 ? step : -step;
+        level += step * fabs(normal[q]);
     }
 }
