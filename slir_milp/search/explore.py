@@ -196,7 +196,7 @@ class Search:
         target, rest = piece.target, piece.part(slice(len(piece) - 1))
         record, side = piece.records[-1].copy(), piece.sides[-1].copy()
         explorer = self._explorer(target, replace(target.settings, ascent_steps=0), explorers)
-        explorer.analyse(record, side)
+        explorer.analyse(record, side, deadline=self._state.limits.deadline, cancel=self._state.limits.flag)
         region = Piece(target, record[None, :], side[None, :])
         if self._engine is Engine.LP:
             closed, point = self._settler.closes_by_program(target, record, side, explorer)

@@ -184,7 +184,7 @@ class _Run:
         conjunction = conjunction_of(clause, root, charges.slack)
         explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, Settings())
         record, sides = explorer.record(region)
-        end, value, *_ = explorer.analyse(record, sides)
+        end, value, *_ = explorer.analyse(record, sides, deadline=self.limits.deadline, cancel=self.limits.flag)
         tightened = replace(region, neurons=explorer.neurons(record))
         self.state.counts.regions += 1
         if end in STAGES and not (end is End.BOUND and self.options.engine.solves_programs):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slir_milp.bounds.exact import ExactRow, refuted_exactly
-from slir_milp.bounds.kernel import Explorer
+from slir_milp.bounds.kernel import End, Explorer
 from slir_milp.bounds.lines import unstable
 from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
@@ -51,8 +51,12 @@ class Settler:
 
     def closes(self, target: Target, record: Vector, sides: Sides, explorer: Explorer) -> bool:
         """Try to close a region; its neuron bounds are tightened in the record, and the counts are kept."""
-        end, value, _, _, slopes, weights = explorer.analyse(record, sides)
+        end, value, _, _, slopes, weights = explorer.analyse(
+            record, sides, deadline=self._state.limits.deadline, cancel=self._state.limits.flag
+        )
         name = STAGES.get(end)
+        if end is End.STOPPED:
+            return False
         if name is None and self._refuted_exactly(target, record, sides, explorer, value, slopes, weights):
             name = "exact"
         if name is None:

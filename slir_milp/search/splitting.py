@@ -63,12 +63,14 @@ class _Trial:
             )
         return True
 
-    def measure(self, root_bound: float) -> float:
+    def measure(self, root_bound: float, state: State) -> float:
         """Bound every open leaf, close what can be closed, and return how much of the root's gap is gone."""
         at, target = self.explorer.layout, self.piece.target
         gap, kept = 0.0, []
         for r, (record, sides) in enumerate(zip(self.piece.records, self.piece.sides, strict=True)):
-            end, value, *_ = self.explorer.analyse(record, sides)
+            end, value, *_ = self.explorer.analyse(
+                record, sides, deadline=state.limits.deadline, cancel=state.limits.flag
+            )
             if end in STAGES:
                 self.closed += float(record[at["volume"]])
                 self.ended[STAGES[end]] += 1
@@ -116,10 +118,10 @@ def choose(
     for splits in _ROUNDS:
         if not inputs.expand(splits - done, state):
             break
-        gain = inputs.measure(root_bound)
+        gain = inputs.measure(root_bound, state)
         if not len(inputs.piece) or not activations.expand(splits - done, state):
             break
-        other = activations.measure(root_bound)
+        other = activations.measure(root_bound, state)
         done = splits
         chosen = activations if other > gain or not len(activations.piece) else inputs
         if not len(chosen.piece) or max(gain, other) > _CLEARLY * max(min(gain, other), 0.0):

@@ -23,6 +23,10 @@ from slir_milp.network.normal_form import Network
 
 LANES = 8
 
+NEVER = np.zeros(1, dtype=np.int32)
+"""A flag that nobody sets."""
+NEVER.flags.writeable = False
+
 
 class End(IntEnum):
     """How the kernel left a region."""
@@ -205,8 +209,22 @@ class Explorer:
         chosen = tuple(np.split(sides[: sum(self._sizes)].copy(), ends)) if sides.any() else None
         return Region(low, high, half_spaces, chosen, self.neurons(record))
 
-    def analyse(self, record: Vector, sides: NDArray[np.int8]) -> tuple[End, float, Vector, Vector, Vector, Vector]:
+    def analyse(
+        self,
+        record: Vector,
+        sides: NDArray[np.int8],
+        *,
+        deadline: float = np.inf,
+        cancel: NDArray[np.int32] = NEVER,
+    ) -> tuple[End, float, Vector, Vector, Vector, Vector]:
         """Bound one region; its neuron bounds are tightened in the record.
+
+        Parameters
+        ----------
+        record, sides
+            The region, from :meth:`record`.
+        deadline, cancel
+            As for :meth:`explore`; a region that is given up in the middle ends as :attr:`End.STOPPED`.
 
         Returns
         -------
@@ -214,7 +232,7 @@ class Explorer:
             How it ended, the best bound, the row ``normal, offset`` at the input that gave it, its minimiser, the kink
             slopes and the rows' weights.
         """
-        end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides)
+        end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides, deadline, cancel)
         return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
 
     def descend(

@@ -56,7 +56,9 @@ cdef extern from "slir.h" nogil:
         const char *name
         slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *)
         void (*close)(slir_space *)
-        int (*analyse)(slir_space *, double *, int8_t *, double *, double *, double *, double *, double *) noexcept nogil
+        int (*analyse)(
+            slir_space *, double *, int8_t *, double, const int *, double *, double *, double *, double *, double *
+        ) noexcept nogil
         int (*explore)(
             slir_space *, slir_stack *, slir_stack *, int64_t, double, const int *, double *, slir_counts *
         ) noexcept nogil
@@ -183,7 +185,7 @@ cdef class Space:
         """Name of the instruction set in use."""
         return self.kernel.name.decode()
 
-    def analyse(self, double[::1] record, int8_t[::1] sides):
+    def analyse(self, double[::1] record, int8_t[::1] sides, double deadline, const int[::1] cancel):
         """Bound one region in place: ``(end, value, row, minimiser, slopes, weights)``."""
         cdef double value = 0.0
         cdef double[::1] row = np.zeros(self.owner.net.inputs + 1)
@@ -195,7 +197,7 @@ cdef class Space:
         if record.shape[0] != self.layout.size or sides.shape[0] < self.owner.net.neurons:
             raise ValueError("the region's record has the wrong size")
         with nogil:
-            end = self.kernel.analyse(self.space, &record[0], side, &value, &row[0], &point[0],
+            end = self.kernel.analyse(self.space, &record[0], side, deadline, &cancel[0], &value, &row[0], &point[0],
                                       &slopes[0], &weights[0])
         return (end, value, np.asarray(row), np.asarray(point), np.asarray(slopes), np.asarray(weights))
 

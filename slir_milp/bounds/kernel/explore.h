@@ -125,11 +125,12 @@ static int descend(slir_space *s, const double *root, double *x, double radius, 
     return met;
 }
 
-static int analyse(slir_space *s, double *record, int8_t *sides, double *value, double *row, double *minimiser_out,
-                   double *slopes, double *weights) {
+static int analyse(slir_space *s, double *record, int8_t *sides, double deadline, const volatile int *cancel,
+                   double *value, double *row, double *minimiser_out, double *slopes, double *weights) {
     double constant;
-    s->cancel = NULL, s->deadline = INFINITY;
+    s->cancel = cancel, s->deadline = deadline;
     int end = bound_region(s, record, sides, value, &constant, NULL);
+    if (end == SLIR_STOPPED) *value = -INFINITY;
     if (end == SLIR_OPEN || end == SLIR_TIGHT || end == SLIR_CLOSED_BOUND) {
         memcpy(row, s->best_row, (size_t)s->inputs * sizeof(double));
         row[s->inputs] = constant;

@@ -97,8 +97,8 @@ typedef struct { /* one set of entry points per instruction set */
     slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *);
     void (*close)(slir_space *);
     /* Bounds one region; updates its neuron bounds in place.  Returns how it ended. */
-    int (*analyse)(slir_space *, double *record, int8_t *sides, double *value, double *row, double *minimiser,
-                   double *slopes, double *weights);
+    int (*analyse)(slir_space *, double *record, int8_t *sides, double deadline, const volatile int *cancel,
+                   double *value, double *row, double *minimiser, double *slopes, double *weights);
     /* Explores depth first until the stack is empty, `budget` regions are bounded, the clock passes `deadline`, `*cancel`
      * is set, a candidate is found, or memory runs out.  Returns the number of candidates (0 or 1), or −1. */
     int (*explore)(slir_space *, slir_stack *open, slir_stack *leaves, int64_t budget, double deadline,
