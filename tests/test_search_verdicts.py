@@ -288,6 +288,17 @@ def test_constraints_among_inputs() -> None:
         assert find_witness(network, query.formula, [0, 0], [1, 1]) is None or expected is Status.SAT
 
 
+def test_conditions_on_inputs_hold_for_their_own_alternative_only() -> None:
+    """|x₀ + x₁| is at most 3 where the sum is negative, which says nothing about where it is positive."""
+    network = network_of([[[1.0, 1.0]], [[1.0]]], [[0.0], [0.0]], hinge=ABS)
+    negative, positive = (Atom(((0, Fraction(s)), (1, Fraction(s))), Fraction(0)) for s in (1, -1))
+    for first, second in [(negative, positive), (positive, negative)]:
+        parts = And((first, at_least(2, 3))), And((second, at_least(2, 1.5)))
+        for condition in (Or(parts), Or(parts[::-1])):
+            query = Query(2, 1, And((*bounds((-1, 1), (-1, 1)), condition)))
+            assert verify(network, query, Options(jobs=1, timeout=5.0)).status is Status.SAT
+
+
 def test_input_fixed_at_no_float32_number() -> None:
     """X_1 = 0.1 is no binary number: the witness has it exactly, and float32 is given the nearest."""
     network = network_of([[[1.0, 1.0]], [[1.0]]], [[0.0], [0.0]])

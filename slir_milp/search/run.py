@@ -185,7 +185,10 @@ class _Run:
         explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, Settings())
         record, sides = explorer.record(region)
         end, value, *_ = explorer.analyse(record, sides, deadline=self.limits.deadline, cancel=self.limits.flag)
-        tightened = replace(region, neurons=explorer.neurons(record))
+        tightened = region
+        if conjunction.rows.coefficients.any(axis=1).all():
+            # Bounds found with the help of rows on inputs alone hold for this conjunction only.
+            tightened = replace(region, neurons=explorer.neurons(record))
         self.state.counts.regions += 1
         if end in STAGES and not (end is End.BOUND and self.options.engine.solves_programs):
             self.root_closed += 1
