@@ -56,7 +56,7 @@ class _Source(Protocol):
     """Where files come from."""
 
     def candidates(self, name: str) -> Iterator[bytes]:
-        """Every content found for ``onnx/...`` or ``vnnlib/...``, plain; raises ``FetchError`` if it is out of reach."""
+        """Every content found for ``onnx/...`` or ``vnnlib/...``, plain; a ``FetchError`` if it is out of reach."""
 
 
 def fetch_acasxu(

@@ -70,8 +70,9 @@ def main(names: list[str]) -> None:
         for path, content in recipe.build().items():
             (FOLDER / path).write_bytes(content)
         for query in recipe.queries:
-            path = FOLDER / f"vnnlib/{recipe.name}_{query.name}.vnnlib"
-            path.write_text(recipe.query_text(query), encoding="utf-8")
+            (FOLDER / f"vnnlib/{recipe.name}_{query.name}.vnnlib").write_text(
+                recipe.query_text(query), encoding="utf-8"
+            )
         print(f"{recipe.name}: {len(recipe.queries)} queries")
     (FOLDER / "catalogue.toml").write_text(catalogue(), encoding="utf-8")
     (FOLDER / "instances.csv").write_text(instances(), encoding="utf-8")

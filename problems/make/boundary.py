@@ -42,9 +42,7 @@ ONE = Recipe(
     outputs=1,
     build=lambda: build(1),
     queries=(
-        QueryRecipe(
-            "reached", "sat", "Does the tent reach 1?", box([(0, 3)]) + "\n(assert (>= Y_0 1))", BY_HAND_SAT
-        ),
+        QueryRecipe("reached", "sat", "Does the tent reach 1?", box([(0, 3)]) + "\n(assert (>= Y_0 1))", BY_HAND_SAT),
         QueryRecipe(
             "exceeded", "unsat", "Does the tent exceed 1?", box([(0, 3)]) + "\n(assert (> Y_0 1))", BY_HAND_UNSAT
         ),

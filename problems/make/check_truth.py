@@ -113,14 +113,15 @@ def bounds(network: Program, low: Array, high: Array, rows: Array) -> tuple[Arra
     for done, group in enumerate(groups):
         wanted = network.pre[group]
         both, _ = least(np.concatenate((wanted, -wanted)), done)
-        l, u = both[:, : len(group)], -both[:, len(group) :]
+        below, above = both[:, : len(group)], -both[:, len(group) :]
         slope = network.negative[group]
-        crossing = (l < 0) & (u > 0)
-        one_side = np.where(l >= 0, 1.0, slope)
-        lower[:, group], upper[:, group] = l, u
-        chord[:, group] = np.where(crossing, (u - slope * l) / np.where(crossing, u - l, 1.0), one_side)
-        lift[:, group] = np.where(crossing, (slope - chord[:, group]) * l, 0.0)
-        tangent[:, group] = np.where(crossing, np.where(u >= -l, 1.0, slope), one_side)
+        crossing = (below < 0) & (above > 0)
+        one_side = np.where(below >= 0, 1.0, slope)
+        lower[:, group], upper[:, group] = below, above
+        rise = (above - slope * below) / np.where(crossing, above - below, 1.0)
+        chord[:, group] = np.where(crossing, rise, one_side)
+        lift[:, group] = np.where(crossing, (slope - chord[:, group]) * below, 0.0)
+        tangent[:, group] = np.where(crossing, np.where(above >= -below, 1.0, slope), one_side)
     return lower, upper, *least(rows, len(groups))
 
 
@@ -161,30 +162,30 @@ def _solve(network: Program, rows: Array, low: Array, high: Array, lower: Array,
     solver.setOptionValue("mip_rel_gap", 1e-3)
     infinity, n = highspy.kHighsInf, network.inputs
 
-    def column(l: float, u: float) -> int:
-        solver.addVar(float(l), float(u))
+    def column(least: float, most: float) -> int:
+        solver.addVar(float(least), float(most))
         return int(solver.getNumCol()) - 1
 
-    def row(l: float, u: float, terms: dict[int, float]) -> None:
+    def row(least: float, most: float, terms: dict[int, float]) -> None:
         items = {c: v for c, v in terms.items() if v}
         index, value = np.array(list(items), dtype=np.int32), np.array(list(items.values()))
-        solver.addRow(float(l), float(u), len(index), index, value)
+        solver.addRow(float(least), float(most), len(index), index, value)
 
-    columns = [column(1, 1)] + [column(l, u) for l, u in zip(low, high, strict=True)]
-    for pre, slope, l, u in zip(network.pre, network.negative, lower, upper, strict=True):
-        before = column(l, u)
+    columns = [column(1, 1)] + [column(*ends) for ends in zip(low, high, strict=True)]
+    for pre, slope, below, above in zip(network.pre, network.negative, lower, upper, strict=True):
+        before = column(below, above)
         row(0, 0, {**{columns[i]: float(pre[i]) for i in np.flatnonzero(pre)}, before: -1.0})
         after = column(-infinity, infinity)
         columns.append(after)
-        if l >= 0 or u <= 0:
-            row(0, 0, {before: 1.0 if l >= 0 else float(slope), after: -1.0})
+        if below >= 0 or above <= 0:
+            row(0, 0, {before: 1.0 if below >= 0 else float(slope), after: -1.0})
             continue
-        positive, switch = column(0, u), column(0, 1)
+        positive, switch = column(0, above), column(0, 1)
         solver.changeColIntegrality(switch, highspy.HighsVarType.kInteger)
         row(0, 0, {before: float(slope), positive: 1.0 - float(slope), after: -1.0})
         row(0, infinity, {positive: 1.0, before: -1.0})
-        row(-infinity, 0, {positive: 1.0, switch: -float(u)})
-        row(-infinity, -float(l), {positive: 1.0, before: -1.0, switch: -float(l)})
+        row(-infinity, 0, {positive: 1.0, switch: -float(above)})
+        row(-infinity, -float(below), {positive: 1.0, before: -1.0, switch: -float(below)})
     top = column(-infinity, infinity)
     solver.changeColCost(top, 1.0)
     for terms in rows:
@@ -223,9 +224,7 @@ def find_point(network: Program, condition: Condition) -> tuple[float, Array]:
         if violation.min() < best:
             best, best_point = float(violation.min()), points[violation.argmin()]
         spread = size * 0.3 * 0.8**round_
-        points = np.clip(
-            best_point + spread * rng.normal(size=(2000, network.inputs)), condition.low, condition.high
-        )
+        points = np.clip(best_point + spread * rng.normal(size=(2000, network.inputs)), condition.low, condition.high)
     return best, best_point
 
 
@@ -233,8 +232,8 @@ def _climb(network: Program, condition: Condition) -> tuple[float, Array]:
     """From the middle of the box, move the input to the end that helps most, as long as one helps."""
     best, best_point = np.inf, (condition.low + condition.high) / 2
     while True:
-        ends = [np.where(np.eye(network.inputs, dtype=bool), end, best_point) for end in (condition.low, condition.high)]
-        points = np.concatenate(ends)
+        one = np.eye(network.inputs, dtype=bool)
+        points = np.concatenate([np.where(one, end, best_point) for end in (condition.low, condition.high)])
         violation = (values(network, points) @ condition.rows.T).max(axis=1)
         if violation.min() >= best:
             return best, best_point

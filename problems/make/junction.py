@@ -44,9 +44,7 @@ def batch(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 def network(own: Value, other: Value, v: Values) -> Value:
     both = concatenate(perceptron(own, {**select(v, "own.")}, "own."), perceptron(other, select(v, "other."), "other."))
     hidden = leaky_relu(affine(leaky_relu(both), v["joint.w0"], v["joint.b0"]))
-    return concatenate(
-        affine(hidden, v["command.w0"], v["command.b0"]), affine(hidden, v["late.w0"], v["late.b0"])
-    )
+    return concatenate(affine(hidden, v["command.w0"], v["command.b0"]), affine(hidden, v["late.w0"], v["late.b0"]))
 
 
 def select(values: Values, prefix: str) -> Values:

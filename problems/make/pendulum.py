@@ -143,8 +143,7 @@ LOOP = Recipe(
             "unsat",
             "From the box of angles up to 0.2 and rates up to 0.4: does one step ever leave angles up to 0.25 and "
             "rates up to 1.6?",
-            box([(-0.2, 0.2), (-0.4, 0.4)])
-            + "\n(assert (or (> Y_0 0.25) (< Y_0 -0.25) (> Y_1 1.6) (< Y_1 -1.6)))",
+            box([(-0.2, 0.2), (-0.4, 0.4)]) + "\n(assert (or (> Y_0 0.25) (< Y_0 -0.25) (> Y_1 1.6) (< Y_1 -1.6)))",
         ),
     ),
 )

@@ -84,8 +84,8 @@ def number(value: float) -> str:
 
 def model(
     nodes: Sequence[onnx.NodeProto],
-    inputs: Mapping[str, Sequence[int]],
-    outputs: Mapping[str, Sequence[int]],
+    inputs: Mapping[str, Sequence[int | str]],
+    outputs: Mapping[str, Sequence[int | str]],
     constants: Mapping[str, NDArray[np.generic]],
     *,
     opset: int,
@@ -93,7 +93,7 @@ def model(
 ) -> bytes:
     """Serialise a float32 model; floating-point constants become float32, others keep their type."""
 
-    def tensors(shapes: Mapping[str, Sequence[int]]) -> list[onnx.ValueInfoProto]:
+    def tensors(shapes: Mapping[str, Sequence[int | str]]) -> list[onnx.ValueInfoProto]:
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(s)) for name, s in shapes.items()]
 
     stored = [
@@ -114,8 +114,12 @@ def perceptron_nodes(
     for i in range(depth):
         last = i == depth - 1
         value = end if last else f"{prefix}gemm{i}"
-        nodes.append(helper.make_node("Gemm", [current, f"{prefix}w{i}", f"{prefix}b{i}"], [value], f"{prefix}Gemm_{i}"))
+        nodes.append(
+            helper.make_node("Gemm", [current, f"{prefix}w{i}", f"{prefix}b{i}"], [value], f"{prefix}Gemm_{i}")
+        )
         if not last:
             current = f"{prefix}hidden{i}"
-            nodes.append(helper.make_node(activation, [value], [current], f"{prefix}{activation}_{i}", **attributes))
+            node = helper.make_node(activation, [value], [current], f"{prefix}{activation}_{i}")
+            node.attribute.extend(helper.make_attribute(key, setting) for key, setting in attributes.items())
+            nodes.append(node)
     return nodes

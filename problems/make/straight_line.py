@@ -41,9 +41,7 @@ def read(path: Path) -> onnx.ModelProto:
 
 def shapes(path: Path) -> list[tuple[int, ...]]:
     """Shapes of the inputs, a free dimension as one."""
-    return [
-        tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim) for value in read(path).graph.input
-    ]
+    return [tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim) for value in read(path).graph.input]
 
 
 def evaluate(path: Path, point: Sequence[float]) -> list[Fraction]:

@@ -89,7 +89,9 @@ def build() -> dict[str, bytes]:
     nodes = [
         node("Conv", ["image", "conv0.weight", "conv0.bias"], ["conv0"], "Conv_0", kernel_shape=[3, 3]),
         node("Relu", ["conv0"], ["hidden0"], "Relu_0"),
-        node("Conv", ["hidden0", "conv1.weight", "conv1.bias"], ["conv1"], "Conv_1", kernel_shape=[2, 2], strides=[2, 2]),
+        node(
+            "Conv", ["hidden0", "conv1.weight", "conv1.bias"], ["conv1"], "Conv_1", kernel_shape=[2, 2], strides=[2, 2]
+        ),
         node("Relu", ["conv1"], ["hidden1"], "Relu_1"),
         node("Flatten", ["hidden1"], ["flat"], "Flatten", axis=1),
         node("Gemm", ["flat", "head.weight", "head.bias"], ["scores"], "Gemm", transB=1),
@@ -110,7 +112,7 @@ def build() -> dict[str, bytes]:
 def example(label: int) -> Array:
     """A fixed patch of the class, in hundredths."""
     images, labels = draw(np.random.default_rng(100 + label), 40)
-    return np.round(images[labels == label][0], 2)
+    return np.asarray(np.round(images[labels == label][0], 2))
 
 
 def around(label: int, radius: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -113,7 +114,7 @@ def gradients(loss: Value) -> dict[int, Array]:
 def dense(rng: np.random.Generator, sizes: Sequence[int], prefix: str = "") -> Parameters:
     """Start weights ``{prefix}w0, {prefix}b0, ...`` of consecutive affine maps, for rectified neurons."""
     parameters: Parameters = {}
-    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         parameters[f"{prefix}w{i}"] = rng.normal(0.0, np.sqrt(2.0 / inputs), (inputs, outputs))
         parameters[f"{prefix}b{i}"] = rng.normal(0.0, 0.1, outputs)
     return parameters
