@@ -15,8 +15,8 @@ BY_POINT = (
     "the input in truth.csv meets the query, in float32 by ONNX Runtime and in exact arithmetic (make/check_truth.py)."
 )
 BY_SOLVER = (
-    "make/check_truth.py bisects the input box by interval arithmetic and minimises the violation on what is left as a "
-    "mixed-integer program with HiGHS (feasibility tolerance 1e-9): it never falls below 1e-5."
+    "make/check_truth.py halves the input box, bounds the violation with every neuron between two lines, and minimises "
+    "it on what is left as a mixed-integer program with HiGHS (feasibility tolerance 1e-9): it never falls below 1e-5."
 )
 
 
