@@ -188,7 +188,7 @@ def _least(row: Vector, normal: Vector, offset: float, lower: Vector, upper: Vec
     return float(row @ x)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(seeds)
 def test_reference_with_sides_and_half_space(seed: int) -> None:
     """Whatever the ascent chose, the bound holds where the region's conditions do."""
@@ -240,7 +240,7 @@ def _random_choice(rng: np.random.Generator, case: BoundCase) -> Choice:
 
 
 @pytest.mark.parametrize("variant", variants())
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(seeds, scales, scales, widths)
 def test_kernel_on_rough_numbers(variant: str, seed: int, weight_scale: float, centre: float, width: float) -> None:
     case = rough_case(seed, weight_scale, centre, width)
@@ -253,7 +253,7 @@ def test_kernel_on_rough_numbers(variant: str, seed: int, weight_scale: float, c
 
 
 @pytest.mark.parametrize("variant", variants())
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(seeds)
 def test_kernel_with_sides_and_half_space(variant: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -292,7 +292,7 @@ def check_analysis(case: BoundCase, analysis: tuple, bounds: object, points: lis
 @pytest.mark.parametrize("activations", [False, True])
 def test_children_cover_their_parent(variant: str, activations: bool) -> None:
     """Every point of a region that may be a counterexample is in an open region below it, with bounds that hold."""
-    for seed in range(20):
+    for seed in range(12):
         rng = np.random.default_rng(seed)
         case = bound_case(rng, network_of(rng, [2, 6, 5, 2]), rows=2, direct=True)
         settings = Settings(split_inputs=not activations, split_activations=activations, ascent_steps=seed % 4)
@@ -328,7 +328,7 @@ def _contains(region: Region, x: list[Fraction], pre: list[list[Fraction]]) -> b
 # --- rational arithmetic ---------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seeds, st.booleans())
 def test_refuted_exactly(seed: int, strict: bool) -> None:
     """A conjunction refuted in a box by a proposal, good or bad, has no solution at its points."""

@@ -109,7 +109,7 @@ def left_open(case: BoundCase) -> BoundCase:
 def test_gap_attribution_decides_the_split(conditions: str, variant: str) -> None:
     """The kernel splits what the reference holds to be worth most."""
     splits = 0
-    for seed in range(40):
+    for seed in range(24):
         case = left_open(case_of("narrow" if seed % 2 else "deep", CONDITIONS[conditions], seed, rows=1 + seed % 3))
         by_activation = conditions == "sides"
         settings = Settings(split_inputs=not by_activation, split_activations=by_activation, report_tight=False)
@@ -133,4 +133,4 @@ def test_gap_attribution_decides_the_split(conditions: str, variant: str) -> Non
             (split,) = np.flatnonzero(records[0, :n] != records[1, :n])
         assert flat[split] >= flat.max() * (1 - 1e-6)
         splits += 1
-    assert splits >= 10
+    assert splits >= 6

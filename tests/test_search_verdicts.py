@@ -123,10 +123,10 @@ WAYS = [
 def test_tiny_networks(options: Options) -> None:
     tally = Tally()
     first = 1000 * [way.values[0] for way in WAYS].index(options)
-    for seed in range(first, first + 80):
-        tally.decide(seed, tiny_case(seed), replace(options, timeout=0.2))
-    assert tally.counts["undecided"] <= 0.25 * 80  # nearly half of all thresholds are ties
-    assert min(tally.counts["sat"], tally.counts["unsat"]) >= 10
+    for seed in range(first, first + 50):
+        tally.decide(seed, tiny_case(seed), replace(options, timeout=0.15))
+    assert tally.counts["undecided"] <= 0.25 * 50  # nearly half of all thresholds are ties
+    assert min(tally.counts["sat"], tally.counts["unsat"]) >= 8
 
 
 @pytest.mark.slow
@@ -219,7 +219,7 @@ def test_exact_witness_that_float32_loses() -> None:
         assert Fraction(1, 4) <= verdict.witness.x[0] <= Fraction(3, 8)
 
 
-@pytest.mark.parametrize("seed", [144, 260])
+@pytest.mark.parametrize("seed", [234, 284])
 def test_slivers_that_are_set_aside_are_not_closed(seed: int) -> None:
     case = tiny_case(seed)
     assert case.witness() is not None

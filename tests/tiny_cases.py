@@ -1,6 +1,6 @@
 """Random tiny networks and queries, with ties on purpose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -86,11 +86,15 @@ def tiny_case(seed: int, *, most: int = 8, inputs: int | None = None) -> TinyCas
     outputs = int(rng.integers(1, 4))
     network = tiny_network(rng, kind, inputs, outputs, most if inputs < 3 else min(most, 6))
     lower, upper = tiny_box(rng, kind, inputs)
+    halved = inputs > 1 and rng.random() < 0.2  # every alternative has half of a cube
+    if halved:
+        network = _aligned(rng, network)
+        lower, upper = (-1.0,) * inputs, (1.0,) * inputs
     bounds = [atom for q in range(inputs) for atom in _bounds(rng, q, lower[q], upper[q])]
-    clauses = [
-        And(tuple(_atom(rng, network, kind, lower, upper) for _ in range(int(rng.integers(1, 4)))))
-        for _ in range(int(rng.integers(1, 4)))
-    ]
+    clauses = []
+    for _ in range(int(rng.integers(1, 4))):
+        atoms = [_atom(rng, network, kind, lower, upper) for _ in range(int(rng.integers(1, 4)))]
+        clauses.append(And((*([_half(rng, network, lower, upper)] if halved else []), *atoms)))
     condition: Formula = Or(tuple(clauses)) if len(clauses) > 1 or rng.random() < 0.5 else clauses[0]
     return TinyCase(network, Query(inputs, outputs, And((*bounds, condition))), lower, upper)
 
@@ -104,6 +108,27 @@ def _bounds(rng: np.random.Generator, q: int, lower: float, upper: float) -> tup
     )
 
 
+def _aligned(rng: np.random.Generator, network: Network) -> Network:
+    """The same with a first neuron that weighs all inputs alike, but for signs."""
+    first = network.layers[0]
+    weight = first.affine.weight if isinstance(first.affine.weight, np.ndarray) else first.affine.weight.toarray()
+    weight = weight.copy()
+    weight[0] = rng.choice([-1.0, 1.0], weight.shape[1])
+    layer = replace(first, affine=replace(first.affine, weight=weight))
+    return replace(network, layers=(layer, *network.layers[1:]))
+
+
+def _half(rng: np.random.Generator, network: Network, lower: tuple[float, ...], upper: tuple[float, ...]) -> Atom:
+    """A condition on the inputs alone: one half of a cube, on one side of a plane parallel to the first neuron's kink.
+
+    No input's own interval is the smaller for it.
+    """
+    sign = Fraction(int(rng.choice([-1, 1])))
+    factors = [sign * Fraction(w) for w in network.affines[0].weight[0].tolist()]
+    middle = sum(c * (Fraction(a) + Fraction(b)) / 2 for c, a, b in zip(factors, lower, upper, strict=True))
+    return Atom(tuple(enumerate(factors)), -middle, bool(rng.random() < 0.2))
+
+
 def _atom(
     rng: np.random.Generator, network: Network, kind: str, lower: tuple[float, ...], upper: tuple[float, ...]
 ) -> Atom:
@@ -111,7 +136,7 @@ def _atom(
     chosen = rng.choice(outputs, int(rng.integers(1, outputs + 1)), replace=False) + inputs
     if rng.random() < 0.15:
         chosen = np.append(chosen, rng.integers(0, inputs))
-    if rng.random() < 0.05 and inputs > 1:
+    if rng.random() < 0.15 and inputs > 1:
         chosen = np.array([0, 1])
     terms = []
     for variable in sorted(chosen.tolist()):
