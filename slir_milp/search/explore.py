@@ -27,7 +27,7 @@ _WORK_PER_ATTACK = 1.0e8
 _SLIVER = 1e-3
 _KEPT_EXPLORERS = 4
 
-Explorers = dict[tuple[int, Settings], Explorer]
+Explorers = dict[tuple[Target, Settings], Explorer]
 
 
 class Search:
@@ -229,7 +229,7 @@ class Search:
             self._state.counts.add(counts)
 
     def _explorer(self, target: Target, settings: Settings, explorers: Explorers) -> Explorer:
-        key = (id(target), settings)
+        key = (target, settings)
         if key not in explorers:
             if len(explorers) >= _KEPT_EXPLORERS:
                 explorers.clear()

@@ -11,6 +11,7 @@ import numpy as np
 from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import Region
+from slir_milp.errors import OptionError
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, grouped_clauses
@@ -67,7 +68,11 @@ def verify(
     ------
     QueryError
         The query does not fit the network.
+    OptionError
+        An argument is not what it should be.
     """
+    if not isinstance(network, Network) or not isinstance(query, Query):
+        raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
     return _Run(network, query, options or Options(), progress, cancel).verdict()
 
 

@@ -76,7 +76,7 @@ class Settler:
             return False, None
         rows = target.conjunction.rows
         bound, combined = certify(self._network, target.slack, rows, region, neurons, proposal)
-        strict = bool((target.conjunction.strict & (proposal.weights > 0)).any())
+        strict = bool((target.conjunction.strict & np.isfinite(proposal.weights) & (proposal.weights > 0)).any())
         if bound > 0 or (strict and bound >= 0):
             self._close(target, record, "lp")
             return True, None

@@ -119,7 +119,10 @@ def choose(
         if not inputs.expand(splits - done, state):
             break
         gain = inputs.measure(root_bound, state)
-        if not len(inputs.piece) or not activations.expand(splits - done, state):
+        if not len(inputs.piece):
+            chosen = inputs
+            break
+        if not activations.expand(splits - done, state):
             break
         other = activations.measure(root_bound, state)
         done = splits

@@ -62,6 +62,9 @@ class Splitting(StrEnum):
     ACTIVATION = "activation"
 
 
+MOST_JOBS = 256
+
+
 @dataclass(frozen=True)
 class Options:
     """How a query is to be decided.
@@ -88,12 +91,16 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and not self.timeout > 0:
+        if self.timeout is not None and not (isinstance(self.timeout, (int, float)) and self.timeout > 0):
             raise OptionError(f"the timeout must be a positive number of seconds, not {self.timeout}")
         if self.memory_limit is not None and self.memory_limit <= 0:
             raise OptionError(f"the memory limit must be positive, not {self.memory_limit}")
-        if self.jobs < 0:
-            raise OptionError(f"the number of jobs must not be negative, not {self.jobs}")
+        if not isinstance(self.engine, Engine) or not isinstance(self.splitting, Splitting):
+            raise OptionError("the engine must be one of Engine, and the splitting one of Splitting")
+        if not isinstance(self.jobs, int) or not 0 <= self.jobs <= MOST_JOBS:
+            raise OptionError(f"the number of jobs must be a whole number from 0 to {MOST_JOBS}, not {self.jobs}")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise OptionError(f"the seed must be a whole number that is not negative, not {self.seed}")
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,7 @@ static void start_row(slir_space *s, const double *coefficients, double *to, dou
             else
                 for (int j = 0; j < columns; j++) to[j] += c * w[j];
         } else {
-            double *full = s->forward_b;
             gather_row(s, s->net->depth, o, 1.0, s->forward_a);
-            (void)full;
             for (int j = 0; j < columns; j++) to[j] += c * s->forward_a[j];
         }
     }
@@ -147,10 +145,12 @@ static void step_slopes(slir_space *s, double step) {
                 double c = v->trace[i], slope = c * v->argument[i];
                 if (slope != 0.0 && (c > 0) == v->convex[i]) {
                     double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]];
-                    double least = negative < positive ? negative : positive, range = fabs(positive - negative);
+                    /* Clipped to the hinge's own slopes, not to sums of them: a line outside would not enclose it. */
+                    double least = negative < positive ? negative : positive;
+                    double greatest = negative < positive ? positive : negative;
                     double *at = v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i];
-                    double next = *at + (slope > 0 ? step : -step) * range;
-                    *at = next < least ? least : next > least + range ? least + range : next;
+                    double next = *at + (slope > 0 ? step : -step) * (greatest - least);
+                    *at = !(next > least) ? least : next > greatest ? greatest : next;
                 }
             }
             if (v->side[i]) {

@@ -33,7 +33,8 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
             slir_level *v = &s->levels[k];
             const double *slope = record + at->slope + net->first[k];
             for (int i = 0; i < v->alive; i++)
-                if (v->open[i]) *(v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i]) = slope[v->index[i]];
+                if (v->open[i]) /* within the hinge's slopes, as every slope that the ascent leaves */
+                    *(v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i]) = slope[v->index[i]];
         }
     } else
         start_weights(s);
