@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; see :class:`slir_milp.commands.exit_code.ExitCode`.
     """
     started = time.monotonic()
+    _open_closed_streams()
     from slir_milp.commands.background import leave_if_work_goes_on, sigterm_interrupts
 
     with warnings.catch_warnings(), sigterm_interrupts():
@@ -55,6 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = ExitCode.INTERNAL_ERROR
     leave_if_work_goes_on(code)
     return int(code)
+
+
+def _open_closed_streams() -> None:
+    """Whoever closed stdout or stderr (as for a daemon) does not want to read it: write to nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open till the end)
 
 
 def _run(argv: Sequence[str] | None, started: float) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -154,7 +155,9 @@ def _prepare(request: Request) -> None:
         raise OptionError(f"--json {request.json} is a folder; name a file.")
     if not request.json.parent.is_dir():
         raise OptionError(f"the folder of --json {request.json} does not exist; make it first.")
+    if request.json.exists() and not request.json.is_file():
+        return  # a pipe or a device
     try:
-        request.json.unlink(missing_ok=True)
+        Path(os.path.realpath(request.json)).unlink(missing_ok=True)
     except OSError as error:
         raise SlirError(f"--json {request.json} cannot be replaced: {error.strerror or error}.") from error

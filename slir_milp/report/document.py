@@ -71,7 +71,7 @@ def document(
 
 
 def write_json(path: Path, content: Json) -> None:
-    """Write a JSON file as a whole or not at all.
+    """Write a JSON file as a whole or not at all; a path that is no UTF-8 is written with escapes.
 
     Raises
     ------
@@ -79,10 +79,15 @@ def write_json(path: Path, content: Json) -> None:
         The file cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    path = Path(os.path.realpath(path))  # a link stays one
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
+            with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(text)
+            return
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
             # mkstemp lets only the owner read; a result is as public as the umask says.
             mask = os.umask(0)
