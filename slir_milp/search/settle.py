@@ -25,7 +25,8 @@ from slir_milp.search.state import STAGES, State
 if TYPE_CHECKING:
     from slir_milp.lp.proposal import Proposal
 
-_REGIONS_PER_EXACT_ATTEMPT = 200
+_RATION, _RATION_IF_SMALL = (200, 0), (5, 32)
+"""Regions explored for every exact attempt, and how many attempts are free."""
 _SMALL = 4096
 _LARGEST_DENOMINATOR = 4096
 _TIE = 1e-7
@@ -183,10 +184,9 @@ class Settler:
         )
 
     def _affordable(self) -> bool:
-        if self._is_small:
-            return True
+        regions, free = _RATION_IF_SMALL if self._is_small else _RATION
         with self._state.condition:
-            affordable = self._exact_attempts * _REGIONS_PER_EXACT_ATTEMPT <= self._state.counts.regions
+            affordable = (self._exact_attempts - free) * regions <= self._state.counts.regions
             self._exact_attempts += affordable
         return affordable
 
