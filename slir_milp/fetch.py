@@ -96,7 +96,7 @@ def fetch_acasxu(
     made: list[Path] = []
     try:
         for part in (folder, folder / "onnx", folder / "vnnlib"):
-            made += _make(part)
+            _make(part, made)
         for done, (name, digest) in enumerate(digests.items(), start=1):
             if not _is_right(folder / name, digest):
                 _store(folder / name, _obtain(name, digest, sources))
@@ -255,20 +255,17 @@ def _is_right(path: Path, digest: str) -> bool:
         return False
 
 
-def _make(folder: Path) -> list[Path]:
-    """Make a folder and those above it; return the new ones, outermost first."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for part in reversed(missing):
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, and note each new one."""
+    if not os.path.exists(folder):  # Path.exists raises where access is denied
+        _make(folder.parent, made)
         try:
-            part.mkdir()
+            folder.mkdir()
         except OSError as error:
-            raise FetchError(f"the folder {part} cannot be made: {error.strerror or error}.") from error
-    if not folder.is_dir():
+            raise FetchError(f"the folder {folder} cannot be made: {error.strerror or error}.") from error
+        made.append(folder)
+    elif not folder.is_dir():
         raise FetchError(f"{folder} is no folder; name another one to fetch into.")
-    return missing[::-1]
 
 
 def _store(path: Path, content: bytes) -> None:

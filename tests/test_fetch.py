@@ -286,6 +286,12 @@ def test_a_target_that_is_a_file_is_reported(below: str, tmp_path: Path) -> None
     assert (tmp_path / "target").read_text() == "a file"
 
 
+def test_folders_made_on_the_way_to_an_impossible_one_vanish(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="cannot be made"):
+        fetch_acasxu(tmp_path / "new" / ("x" * 300), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_place_that_is_taken_by_a_folder_is_reported(tmp_path: Path) -> None:
     origin = write(tmp_path / "origin", FILES)
     (tmp_path / "target" / FIRST).mkdir(parents=True)
