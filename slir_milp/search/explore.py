@@ -24,6 +24,8 @@ _WORK_PER_CALL = 4.0e7
 """Multiplications after which a worker looks up: some tens of milliseconds."""
 
 _WORK_PER_ATTACK = 1.0e8
+_WORK_OF_PATIENCE = 2.0e10
+_CALLS_PER_TURN = 64
 _SLIVER = 1e-3
 _KEPT_EXPLORERS = 4
 
@@ -52,7 +54,14 @@ class Search:
         self._engine = options.engine
         self._claimed: list[Piece] = []
         work = work_per_region(network)
-        self.hunt = Hunt(network, replayer, state, options.seed, int(_WORK_PER_ATTACK / work))
+        self.hunt = Hunt(
+            network,
+            replayer,
+            state,
+            options.seed,
+            first=int(_WORK_PER_ATTACK / work),
+            patience=int(np.clip(_WORK_OF_PATIENCE / work, 100, 20_000)),
+        )
         self.frontier = Frontier(state, jobs, self.hunt.exact_witness_known)
         self._settler = Settler(network, state)
         self._splitting = options.splitting
@@ -150,10 +159,13 @@ class Search:
             # Witnesses lie here, but no float32 one was found: look elsewhere first.
             self.frontier.set_aside(Piece(target, records[-2:], sides[-2:]))
             records, sides = records[:-2], sides[:-2]
-        self.frontier.put(Piece(target, records, sides), last=not missed)
+        target.calls += 1
+        self.frontier.put(Piece(target, records, sides), last=not missed and target.calls % _CALLS_PER_TURN != 0)
         for record, side in zip(leaves, leaf_sides, strict=True):
             if not self._settler.closes(target, record, side, explorer):
                 self._split_left_over(target, record, side, explorers)
+        if self.hunt.is_over():
+            self._state.stop(Reason.EXACT_WITNESS)
         self.hunt.attack_if_due(self.frontier, lambda t: self._explorer(t, t.settings, explorers))
 
     def _split_left_over(self, target: Target, record: Vector, side: Sides, explorers: Explorers) -> None:

@@ -52,6 +52,8 @@ class Target:
         Fraction of the tree that is closed: a split halves, whatever it divides.
     chosen
         Whether it has been decided what the search divides.
+    calls
+        How often a worker has taken it up: targets take turns.
     undecided
         Boxes too small to split that could not be decided: lower end, upper end, bound.
     """
@@ -67,6 +69,7 @@ class Target:
     layout: dict[str, int]
     closed: float = 0.0
     chosen: bool = False
+    calls: int = 0
     undecided: list[tuple[Vector, Vector, float]] = field(default_factory=list)
 
     @property

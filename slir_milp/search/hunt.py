@@ -43,18 +43,32 @@ class Hunt:
         Of everything random.
     first
         Regions before the first attack.
+    patience
+        Regions explored in search of a witness that holds in both arithmetics, after one that holds in exact
+        arithmetic alone.
     """
 
     def __init__(
-        self, network: Network, replayer: Replayer, state: State, seed: int, first: int = _FIRST_ATTACK
+        self, network: Network, replayer: Replayer, state: State, seed: int, *, first: int, patience: int
     ) -> None:
         self._network, self._replayer, self._state = network, replayer, state
         self._random = np.random.default_rng(seed)
         self._next, self._missed = first, 0
+        self._patience, self._known_since = patience, -1
 
     def exact_witness_known(self) -> bool:
         """Whether a point is known that meets the query in exact arithmetic, though not in the runtime."""
         return self._replayer.near_miss is not None and self._replayer.near_miss.holds_exactly
+
+    def is_over(self) -> bool:
+        """Whether an exact witness has been known for so long that a better one is not worth waiting for."""
+        if not self.exact_witness_known():
+            return False
+        with self._state.condition:
+            regions = self._state.counts.regions
+            if self._known_since < 0:
+                self._known_since = regions
+            return regions > 2 * self._known_since + self._patience
 
     def replay(self, x: Vector, target: Target) -> bool:
         """Replay a candidate, and once more where it is met with more room: float32 needs some.

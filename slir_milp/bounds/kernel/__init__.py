@@ -91,6 +91,8 @@ def _map(affine: Affine, charge: Vector, negative: Vector | None, positive: Vect
     elif weight.nnz > 0.1 * affine.rows * affine.columns:
         dense = _padded(weight.toarray())
     else:
+        weight = weight.copy()
+        weight.sum_duplicates()
         triple = (weight.indptr.astype(np.int32), weight.indices.astype(np.int32), weight.data.astype(np.float64))
     plain = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (affine.bias, charge)]
     slopes = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (negative, positive)]
