@@ -17,8 +17,8 @@ from slir_milp.search.state import State
 _FIRST_ATTACK = 128
 """Regions after which the falsifier is called for the first time; then whenever their number has doubled."""
 
-_MOST_ATTACKED = 16
-_REGIONS_PER_DESCENT = 64
+_EFFORT_PER_TARGET = 256
+_REGIONS_PER_DESCENT = 192
 _DESCENT_STEPS = 16
 _DESCENT_RADII = (0.15, 0.5)
 _WALK_STEPS = 40
@@ -53,7 +53,7 @@ class Hunt:
     ) -> None:
         self._network, self._replayer, self._state = network, replayer, state
         self._random = np.random.default_rng(seed)
-        self._next, self._missed = first, 0
+        self._next, self._missed, self._turn = first, 0, 0
         self._patience, self._known_since = patience, -1
 
     def exact_witness_known(self) -> bool:
@@ -90,14 +90,18 @@ class Hunt:
         return True
 
     def attack_if_due(self, frontier: Frontier, explorer_of: Callable[[Target], Explorer]) -> None:
-        """Attack one piece of every open target if the falsifier's turn has come."""
+        """Attack some of the open targets if the falsifier's turn has come."""
         with self._state.condition:
             if self._state.ended or self._state.counts.regions < self._next:
                 return
-            pieces = frontier.live()[-_MOST_ATTACKED:]
-            if not pieces:
+            live = frontier.live()
+            if not live:
                 return
-            effort = max(self._next, 1) // len(pieces)
+            # No more targets than the effort is worth, and others each time.
+            count = min(len(live), max(1, self._next // _EFFORT_PER_TARGET))
+            pieces = [live[(self._turn + i) % len(live)] for i in range(count)]
+            effort = max(self._next, 1) // count
+            self._turn += count
             self._next = 2 * max(self._next, _FIRST_ATTACK // 2)
         for piece in pieces:
             if not self._state.ended:
