@@ -154,7 +154,7 @@ def _step(node: onnx.NodeProto, values: dict[str, Rows], known: Mapping[str, NDA
             weight, bias = number(node.input[1]), rows(node.input[2])
             result = _convolve(x, weight, attribute.get("strides", [1, 1])) + bias[:, None, None]
         case other_kind:
-            raise NotImplementedError(f"{other_kind} is used by no network of this folder")
+            raise ValueError(f"{other_kind} is used by no network of this folder")
     values[node.output[0]] = result
 
 
