@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import Hinge
+from slir_milp.activations import Curve, Hinge
 from slir_milp.network.affine import Affine, Vector
 
 
@@ -45,7 +45,7 @@ class Layer:
     """
 
     affine: Affine
-    functions: tuple[Hinge, ...]
+    functions: tuple[Hinge | Curve, ...]
     function_index: NDArray[np.int32]
 
     @property
@@ -54,18 +54,46 @@ class Layer:
         return self.affine.rows
 
     @cached_property
+    def curves(self) -> tuple[tuple[Curve, NDArray[np.intp]], ...]:
+        """Every function of this layer that is not a hinge, with the indices of its neurons."""
+        return tuple(
+            (function, np.flatnonzero(self.function_index == i))
+            for i, function in enumerate(self.functions)
+            if isinstance(function, Curve)
+        )
+
+    @cached_property
+    def is_curved(self) -> NDArray[np.bool_]:
+        """Mask of the neurons whose activation is not a hinge."""
+        return np.array([isinstance(f, Curve) for f in self.functions], dtype=bool)[self.function_index]
+
+    @cached_property
     def negative_slope(self) -> Vector:
-        """Slope of each neuron's activation left of zero."""
-        return np.array([f.negative_slope for f in self.functions])[self.function_index]
+        """Slope of each hinge left of zero; NaN for the other neurons, so that no bound can be made from it."""
+        return np.array([f.negative_slope if isinstance(f, Hinge) else np.nan for f in self.functions])[
+            self.function_index
+        ]
 
     @cached_property
     def positive_slope(self) -> Vector:
-        """Slope of each neuron's activation right of zero."""
-        return np.array([f.positive_slope for f in self.functions])[self.function_index]
+        """Slope of each hinge right of zero; NaN for the other neurons."""
+        return np.array([f.positive_slope if isinstance(f, Hinge) else np.nan for f in self.functions])[
+            self.function_index
+        ]
 
     def activate(self, x: Vector) -> Vector:
-        """Apply every neuron's activation, in plain float64."""
-        return np.where(x < 0, self.negative_slope * x, self.positive_slope * x)
+        """Apply every neuron's activation, in plain float64; ``x`` has the neurons along its last axis."""
+        value = np.where(x < 0, self.negative_slope * x, self.positive_slope * x)
+        for curve, here in self.curves:
+            value[..., here] = curve(x[..., here])
+        return value
+
+    def derivative(self, x: Vector) -> Vector:
+        """Derivative of every neuron's activation, in plain float64, from one side where there are two."""
+        slope = np.where(x < 0, self.negative_slope, self.positive_slope)
+        for curve, here in self.curves:
+            slope[..., here] = curve.derivative(x[..., here])
+        return slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +132,11 @@ class Network:
     def output_size(self) -> int:
         """Number of outputs over all output tensors."""
         return self.output.rows
+
+    @cached_property
+    def is_piecewise_linear(self) -> bool:
+        """Whether every activation is a hinge, so that rational arithmetic can follow the network."""
+        return not any(layer.curves for layer in self.layers)
 
     @cached_property
     def affines(self) -> tuple[Affine, ...]:

@@ -54,9 +54,8 @@ def values_and_gradients(network: Network, rows: Rows, x: Points) -> tuple[Point
     z = x
     for layer in network.layers:
         pre = layer.affine(z)
-        slope = np.where(pre < 0, layer.negative_slope, layer.positive_slope)
-        slopes.append(slope)
-        z = slope * pre
+        slopes.append(layer.derivative(pre))
+        z = layer.activate(pre)
     y = network.output(z)
     values = y @ rows.coefficients.T + rows.constants
     if rows.inputs is not None:

@@ -1,0 +1,64 @@
+"""An activation that is not a hinge: its name, how to compute it, and its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.activations.table import Table
+
+if TYPE_CHECKING:
+    from flint import arb
+
+    from slir_milp.activations.formula import Formula
+
+
+class Offsets(Protocol):
+    """One way to know a function well enough to shift lines to it; see :mod:`slir_milp.activations.offsets`."""
+
+    name: str
+    """For people: "breakpoints", "critical points", "curvature", "slope range", "Lipschitz constant"."""
+
+    def table(self) -> Table:
+        """Everything proven of the function."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A unary function and how its lines are found.
+
+    Attributes
+    ----------
+    name
+        What people call it; for a function found in a graph that has no name, its formula.
+    formula
+        The function as a formula of ``x``; ``None`` for one that is known by samples alone.
+    offsets
+        How its table is built.
+    """
+
+    name: str
+    formula: Formula | None
+    offsets: Offsets
+
+    @cached_property
+    def table(self) -> Table:
+        """Everything proven of the function; built when first asked for."""
+        return self.offsets.table()
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Value at ``x``, elementwise, in plain float64: not a bound."""
+        raise NotImplementedError
+
+    def derivative(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivative at ``x``, elementwise, in plain float64, from one side where there are two."""
+        raise NotImplementedError
+
+    def ball(self, x: arb) -> arb:
+        """Enclosure of the values over a ball, at the working precision of python-flint."""
+        raise NotImplementedError
