@@ -33,6 +33,8 @@ class Table:
     ----------
     knots
         Shape ``(m + 1,)``, increasing.
+    knot_low, knot_high
+        Shape ``(m + 1,)``: enclosure of ``f`` at each knot; infinite at both ends and where nothing is known.
     low, high
         Shape ``(m,)``: ``low ≤ f ≤ high`` on the segment; infinite where nothing is known.
     slope_low, slope_high
@@ -60,6 +62,8 @@ class Table:
     """
 
     knots: Vector
+    knot_low: Vector
+    knot_high: Vector
     low: Vector
     high: Vector
     slope_low: Vector
@@ -74,15 +78,17 @@ class Table:
 
     def __post_init__(self) -> None:
         m = len(self.knots) - 1
-        per_segment = [getattr(self, f.name) for f in fields(self)[1:10]]
+        per_segment = [getattr(self, f.name) for f in fields(self)[3:12]]
         if m < 1 or any(len(array) != m for array in per_segment) or self.coefficients.shape != (m, DEGREE + 1):
             raise ValueError("a table's arrays do not fit its segments")
+        if len(self.knot_low) != m + 1 or len(self.knot_high) != m + 1:
+            raise ValueError("a table's values do not fit its knots")
         if self.knots[0] != -np.inf or self.knots[-1] != np.inf or not (np.diff(self.knots) > 0).all():
             raise ValueError("a table's knots must increase from minus to plus infinity")
         first = self.piece_first
         if first[0] != 0 or first[-1] != m or not (np.diff(first) > 0).all() or len(first) != len(self.piece_curvature) + 1:
             raise ValueError("a table's pieces do not fit its segments")
-        if any(np.isnan(array).any() for array in per_segment) or not np.isfinite(self.coefficients).all():
+        if any(np.isnan(array).any() for array in (*per_segment, self.knot_low, self.knot_high)) or not np.isfinite(self.coefficients).all():
             raise ValueError("a table holds a value that is no number")
         curved = np.repeat(self.piece_curvature, np.diff(first)) != 0
         if not np.isfinite([self.error_low[curved], self.error_high[curved], self.slope_error[curved]]).all():
