@@ -10,6 +10,7 @@ else.  So a user's own activation costs what a built-in one costs, and no verdic
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ class Table:
 
     Segment ``i`` is the closed interval from ``knots[i]`` to ``knots[i + 1]``; the first knot is minus and the last plus
     infinity.  Consecutive segments form *pieces* of one known curvature.  Every statement is about real numbers; those
-    about polynomials hold of the numbers that Horner's rule computes in float64, fused or not, in the variable
-    ``t = fl(x − centre)`` for every float64 ``x`` of the segment.
+    about polynomials hold both of the polynomial in ``x − centre`` at every real ``x`` of the segment and of the numbers
+    that Horner's rule computes in float64, fused or not, in the variable ``t = fl(x − centre)`` for every float64 ``x``.
 
     Attributes
     ----------
@@ -98,6 +99,26 @@ class Table:
     def segments(self) -> int:
         """Number of segments."""
         return len(self.centre)
+
+    @cached_property
+    def negated(self) -> Table:
+        """The table of ``−f``."""
+        return Table(
+            knots=self.knots,
+            knot_low=-self.knot_high,
+            knot_high=-self.knot_low,
+            low=-self.high,
+            high=-self.low,
+            slope_low=-self.slope_high,
+            slope_high=-self.slope_low,
+            centre=self.centre,
+            coefficients=-self.coefficients,
+            error_low=self.error_high,
+            error_high=self.error_low,
+            slope_error=self.slope_error,
+            piece_first=self.piece_first,
+            piece_curvature=-self.piece_curvature,
+        )
 
 
 def evaluation_error(coefficients: NDArray[np.float64], radius: Vector) -> tuple[Vector, Vector]:
