@@ -25,10 +25,10 @@ DEGREE = 7
 class Table:
     """Segments of the real line, each with what is proven of the function ``f`` there.
 
-    Segment ``i`` is the closed interval from ``knots[i]`` to ``knots[i + 1]``; the first knot is minus and the last plus
-    infinity.  Consecutive segments form *pieces* of one known curvature.  Every statement is about real numbers; those
-    about polynomials hold both of the polynomial in ``x − centre`` at every real ``x`` of the segment and of the numbers
-    that Horner's rule computes in float64, fused or not, in the variable ``t = fl(x − centre)`` for every float64 ``x``.
+    Segment ``i`` is the closed interval from ``knots[i]`` to ``knots[i + 1]``; the first knot is minus and the last
+    plus infinity.  Consecutive segments form *pieces* of one known curvature.  Every statement is about real numbers;
+    those about polynomials hold both of the polynomial in ``x − centre`` at every real ``x`` of the segment and of the
+    numbers that Horner's rule computes in float64, fused or not, in ``t = fl(x − centre)`` at every float64 ``x``.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Table:
     low, high
         Shape ``(m,)``: ``low ≤ f ≤ high`` on the segment; infinite where nothing is known.
     slope_low, slope_high
-        Shape ``(m,)``: every difference quotient ``(f(y) − f(x))/(y − x)`` of the segment lies between them; infinite at
-        a jump or where nothing is known.
+        Shape ``(m,)``: every difference quotient ``(f(y) − f(x))/(y − x)`` of the segment lies between them; infinite
+        at a jump or where nothing is known.
     centre
         Shape ``(m,)``.
     coefficients
@@ -87,9 +87,17 @@ class Table:
         if self.knots[0] != -np.inf or self.knots[-1] != np.inf or not (np.diff(self.knots) > 0).all():
             raise ValueError("a table's knots must increase from minus to plus infinity")
         first = self.piece_first
-        if first[0] != 0 or first[-1] != m or not (np.diff(first) > 0).all() or len(first) != len(self.piece_curvature) + 1:
+        if (
+            first[0] != 0
+            or first[-1] != m
+            or not (np.diff(first) > 0).all()
+            or len(first) != len(self.piece_curvature) + 1
+        ):
             raise ValueError("a table's pieces do not fit its segments")
-        if any(np.isnan(array).any() for array in (*per_segment, self.knot_low, self.knot_high)) or not np.isfinite(self.coefficients).all():
+        if (
+            any(np.isnan(array).any() for array in (*per_segment, self.knot_low, self.knot_high))
+            or not np.isfinite(self.coefficients).all()
+        ):
             raise ValueError("a table holds a value that is no number")
         curved = np.repeat(self.piece_curvature, np.diff(first)) != 0
         if not np.isfinite([self.error_low[curved], self.error_high[curved], self.slope_error[curved]]).all():

@@ -125,15 +125,15 @@ def value_above(table: Table, segment: Indices, x: Vector) -> Vector:
     """
     with np.errstate(all="ignore"):
         t = x - table.centre[segment]
-        polynomial = _polynomial(table.coefficients[segment], t)[0]
-        best = np.minimum(add_up(polynomial, table.error_high[segment]), table.high[segment])
+        value = polynomial(table.coefficients[segment], t)[0]
+        best = np.minimum(add_up(value, table.error_high[segment]), table.high[segment])
         for end, slope in ((segment, table.slope_high[segment]), (segment + 1, -table.slope_low[segment])):
             rise = rise_up(slope, np.abs(x - table.knots[end]))
             best = np.minimum(best, add_up(table.knot_high[end], rise))
     return np.where(np.isnan(best), np.inf, best)
 
 
-def _polynomial(coefficients: Vector, t: Vector) -> tuple[Vector, Vector]:
+def polynomial(coefficients: Vector, t: Vector) -> tuple[Vector, Vector]:
     """Horner's rule: the polynomial and its derivative; coefficients along the last axis."""
     value, slope = coefficients[..., DEGREE], np.zeros_like(t)
     for k in range(DEGREE - 1, -1, -1):
@@ -155,7 +155,7 @@ def _convex(table: Table, slope: float, first: int, last: int, a: float, b: floa
 
 def _concave(table: Table, slope: float, first: int, last: int, a: float, b: float) -> Touch:
     def derivative(segment: int, x: float) -> float:
-        return float(_polynomial(table.coefficients[segment], np.asarray(x - table.centre[segment]))[1])
+        return float(polynomial(table.coefficients[segment], np.asarray(x - table.centre[segment]))[1])
 
     at, end = first, last  # the last segment that begins steeper than the line
     while at < end:
@@ -280,7 +280,7 @@ def _chord(table: Table, slope: float, segments: Indices, a: Vector, b: Vector) 
         above = add_up(error, evaluation_error(coefficients, radius)[0])
         # The factor covers the roundings of these few products and sums of positive numbers.
         above = add_up(above, np.where(bend == 0.0, 0.0, (0.125 + 2.0**-40) * bend * (b - a) ** 2))
-        at = [_over(_polynomial(coefficients, t)[0], slope, x) for t, x in zip(ends, (a, b), strict=True)]
+        at = [_over(polynomial(coefficients, t)[0], slope, x) for t, x in zip(ends, (a, b), strict=True)]
         over = add_up(np.maximum(*at), above)
     return np.where(usable & ~np.isnan(over), over, np.inf)
 
