@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations.table import Table
+from slir_milp.errors import OptionError
 
 if TYPE_CHECKING:
     from flint import arb
@@ -53,12 +54,26 @@ class Curve:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value at ``x``, elementwise, in plain float64: not a bound."""
-        raise NotImplementedError
+        return self._known("values")(x)
 
     def derivative(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivative at ``x``, elementwise, in plain float64, from one side where there are two."""
-        raise NotImplementedError
+        return self._known("derivatives").derivative(x)
 
     def ball(self, x: arb) -> arb:
         """Enclosure of the values over a ball, at the working precision of python-flint."""
-        raise NotImplementedError
+        return self._known("enclosures").ball(x)
+
+    def _known(self, wanted: str) -> Formula:
+        if self.formula is None:
+            raise OptionError(f"{self.name}: there is no formula to compute {wanted} from.")
+        return self.formula
+
+    def _key(self) -> object:
+        return (self.name, self.formula.text) if self.formula is not None else id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
