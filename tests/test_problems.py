@@ -91,7 +91,7 @@ def test_there_is_something_of_everything() -> None:
 def test_the_problems_are_small() -> None:
     assert all(path.stat().st_size < 100 * KILOBYTE for path in FOLDER.glob("*net*/*"))
     files = [path for path in FOLDER.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert sum(path.stat().st_size for path in files) < 1000 * KILOBYTE
+    assert sum(path.stat().st_size for path in files) < 1500 * KILOBYTE
 
 
 def test_instances_and_truth_say_what_the_catalogue_says() -> None:
@@ -192,6 +192,8 @@ def weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 )
 def test_the_scripts_make_the_networks_that_are_there(recipe: Recipe) -> None:
     # Training repeats bit by bit on one machine; another's linear algebra may round otherwise.
+    if recipe.name.startswith("digits"):
+        pytest.importorskip("sklearn", reason="the images of digits to train on come with scikit-learn")
     for path, content in recipe.build().items():
         if path.endswith(".onnx"):
             made, stored = onnx.load_from_string(content), onnx.load(FOLDER / path)
@@ -210,6 +212,6 @@ def test_the_documentation_has_every_problem_and_the_right_numbers() -> None:
     text = page.read_text(encoding="utf-8")
     table = "".join(line for line in text.splitlines() if line.startswith("|"))
     assert all(f"`{info.name}`" in table for info in list_problems())
-    numbers = {10: "Ten"}  # the page has them in words
+    numbers = {21: "Twenty-one"}  # the page has them in words
     queries = sum(len(info.queries) for info in list_problems())
     assert f"{numbers[len(list_problems())]} small networks with {queries} queries" in text

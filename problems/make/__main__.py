@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import avoidance, boundary, cruise, junction, obstacle, oscillator, pendulum, strokes
+from . import avoidance, boundary, cruise, digits, junction, obstacle, oscillator, pendulum, strokes
 from .recipe import Recipe
 
 RECIPES: tuple[Recipe, ...] = (
@@ -19,6 +19,7 @@ RECIPES: tuple[Recipe, ...] = (
     obstacle.RECIPE,
     cruise.RECIPE,
     junction.RECIPE,
+    *digits.RECIPES,
 )
 FOLDER = Path(__file__).resolve().parents[1]
 

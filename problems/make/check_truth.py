@@ -24,7 +24,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from .conditions import Clause, Row, read_clauses
-from .straight_line import Program, evaluate, program, shapes
+from .straight_line import Program, evaluate, is_smooth, program, shapes
 
 Array = NDArray[np.float64]
 FOLDER = Path(__file__).resolve().parents[1]
@@ -248,12 +248,17 @@ def meets(path: Path, clauses: list[Clause], point: Array) -> bool:
         size = int(np.prod(shape))
         feed[value.name] = point[start : start + size].astype(np.float32).reshape(shape)
         start += size
-    rounded = [Fraction(float(v)) for result in session.run(None, feed) for v in np.ravel(result)]
+    rounded = [(Fraction(float(v)),) * 2 for result in session.run(None, feed) for v in np.ravel(result)]
+    inputs = {f"X_{i}": Fraction(float(v)) for i, v in enumerate(point)}
 
-    def holds(outputs: list[Fraction]) -> bool:
-        named = {f"X_{i}": Fraction(float(v)) for i, v in enumerate(point)}
-        named |= {f"Y_{j}": v for j, v in enumerate(outputs)}
-        return any(all(row.holds(named) for row in clause) for clause in clauses)
+    def holds(outputs: list[tuple[Fraction, Fraction]]) -> bool:
+        """Whether the query is met wherever in their enclosures the outputs lie."""
+
+        def worst(row: Row) -> dict[str, Fraction]:
+            names = ((f"Y_{j}", pair) for j, pair in enumerate(outputs))
+            return inputs | {name: pair[row.terms.get(name, 0) > 0] for name, pair in names}
+
+        return any(all(row.holds(worst(row)) for row in clause) for clause in clauses)
 
     return holds(evaluate(path, point.tolist())) and holds(rounded)
 
@@ -269,6 +274,10 @@ def into_float32(condition: Condition, point: Array) -> Array:
 def check(onnx_path: str, vnnlib_path: str) -> tuple[str, str, str]:
     """Verdict, witness and a remark for one instance."""
     path, text = FOLDER / onnx_path, (FOLDER / vnnlib_path).read_text(encoding="utf-8")
+    if is_smooth(path):
+        from . import check_smooth
+
+        return check_smooth.check(path, text)
     clauses = read_clauses(text)
     network = program(path)
     parts = conditions(network, text)

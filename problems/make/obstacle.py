@@ -5,11 +5,13 @@ The exact one is the largest of the two axis distances, ``max(|x| - 1, |y| - 0.5
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from onnx import helper
 
 from .recipe import QueryRecipe, Recipe, box, model, perceptron_nodes
-from .training import Array, Parameters, constant, dense, mean_square, perceptron, train
+from .training import Array, Parameters, Value, Values, constant, dense, leaky_relu, mean_square, perceptron, train
 
 HALF = np.array([1.0, 0.5])
 SLOPE = 0.125
@@ -27,9 +29,11 @@ def batch(rng: np.random.Generator) -> tuple[Array, Array]:
 
 def trained() -> Parameters:
     start = dense(np.random.default_rng(2), SIZES)
-    return train(
-        start, lambda v, b: mean_square(perceptron(constant(b[0]), v, slope=SLOPE), b[1]), batch, steps=4000, seed=2
-    )
+
+    def learned(points: Array, values: Values) -> Value:
+        return perceptron(constant(points), values, activation=partial(leaky_relu, slope=SLOPE))
+
+    return train(start, lambda v, b: mean_square(learned(b[0], v), b[1]), batch, steps=4000, seed=2)
 
 
 def build() -> dict[str, bytes]:

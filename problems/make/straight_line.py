@@ -2,7 +2,7 @@
 
 Every tensor is an array whose last axis holds coefficients over (1, inputs, neurons so far).  With float64 arrays and
 unknown inputs that gives a program of affine rows and kinks; with fractions and known inputs (only the constant column)
-it gives exact values.
+it gives exact values, and with balls values of smooth networks, enclosed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
+from flint import ctx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+
+from .balls import OPERATORS, PRECISION, balls, branch, ends
 
 Rows: TypeAlias = NDArray[Any]
 Kink: TypeAlias = Callable[[Rows, float], Rows]
@@ -44,13 +47,34 @@ def shapes(path: Path) -> list[tuple[int, ...]]:
     return [tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim) for value in read(path).graph.input]
 
 
-def evaluate(path: Path, point: Sequence[float]) -> list[Fraction]:
-    """Outputs in exact arithmetic."""
+@dataclass(frozen=True, eq=False)
+class Arithmetic:
+    """How constants of a graph become numbers, and what a hinge does to rows of them."""
+
+    number: Callable[[NDArray[Any]], Rows]
+    kink: Kink
+
+
+def is_smooth(path: Path) -> bool:
+    """Whether a network has neurons that are no hinges."""
+    return any(node.op_type in OPERATORS for node in read(path).graph.node)
+
+
+def evaluate(path: Path, point: Sequence[float]) -> list[tuple[Fraction, Fraction]]:
+    """Outputs in exact arithmetic, as enclosures; of a network of hinges both ends are the value."""
 
     def kink(rows: Rows, slope: float) -> Rows:
         return np.where(rows < 0, Fraction(slope) * rows, rows)
 
-    return [row[0] for row in _run(path, _exact(np.array(point))[:, None], kink)]
+    def kinked_balls(rows: Rows, slope: float) -> Rows:
+        return np.asarray(np.vectorize(lambda x: branch(x, slope * x, x), otypes=[object])(rows))
+
+    if is_smooth(path):
+        with ctx.workprec(PRECISION):
+            found = _run(path, balls(np.array(point))[:, None], Arithmetic(balls, kinked_balls))
+            return [ends(row[0]) for row in found]
+    exact = _run(path, _exact(np.array(point))[:, None], Arithmetic(_exact, kink))
+    return [(row[0], row[0]) for row in exact]
 
 
 def program(path: Path) -> Program:
@@ -69,7 +93,8 @@ def program(path: Path) -> Program:
             negative.append(slope)
         return units.reshape(rows.shape)
 
-    outputs = np.array(_run(path, np.eye(inputs, width, 1), kink))
+    plain = Arithmetic(lambda values: values.astype(np.float64), kink)
+    outputs = np.array(_run(path, np.eye(inputs, width, 1), plain))
     used = 1 + inputs + len(pre)
     return Program(inputs, np.array(pre)[:, :used], np.array(negative), outputs[:, :used])
 
@@ -78,7 +103,7 @@ def _exact(values: NDArray[Any]) -> Rows:
     return np.array([Fraction(float(v)) for v in values.ravel()], dtype=object).reshape(values.shape)
 
 
-def _run(path: Path, rows: Rows, kink: Kink) -> list[Rows]:
+def _run(path: Path, rows: Rows, arithmetic: Arithmetic) -> list[Rows]:
     """Run the graph on input rows of shape (inputs, width); return the rows of all outputs."""
     graph = read(path).graph
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -89,19 +114,20 @@ def _run(path: Path, rows: Rows, kink: Kink) -> list[Rows]:
         values[value.name] = rows[start : start + size].reshape(*shape, -1)
         start += size
     for node in graph.node:
-        _step(node, values, known, kink)
+        _step(node, values, known, arithmetic)
     return [row for value in graph.output for row in values[value.name].reshape(-1, rows.shape[1])]
 
 
-def _step(node: onnx.NodeProto, values: dict[str, Rows], known: Mapping[str, NDArray[Any]], kink: Kink) -> None:
+def _step(
+    node: onnx.NodeProto, values: dict[str, Rows], known: Mapping[str, NDArray[Any]], arithmetic: Arithmetic
+) -> None:
     attribute = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    x = values[node.input[0]]
-    exact = x.dtype == object
+    x, kink = values[node.input[0]], arithmetic.kink
     width = x.shape[-1]
 
     def number(name: str) -> Rows:
         """Constant as plain numbers."""
-        return _exact(known[name]) if exact else known[name].astype(np.float64)
+        return arithmetic.number(known[name])
 
     def rows(name: str) -> Rows:
         """Any operand as rows."""
@@ -125,6 +151,11 @@ def _step(node: onnx.NodeProto, values: dict[str, Rows], known: Mapping[str, NDA
             result = x - rows(node.input[1])
         case "Div":
             result = x / number(node.input[1])[..., None]
+        case "Mul":
+            # Two computed tensors can be multiplied only where they are numbers: one column.
+            result = x * rows(node.input[1]) if width == 1 else x * number(node.input[1])[..., None]
+        case kind if kind in OPERATORS and width == 1:
+            result = np.vectorize(lambda ball: OPERATORS[kind](ball, attribute), otypes=[object])(x)
         case "Relu":
             result = kink(x, 0.0)
         case "LeakyRelu":

@@ -120,13 +120,13 @@ def dense(rng: np.random.Generator, sizes: Sequence[int], prefix: str = "") -> P
     return parameters
 
 
-def perceptron(x: Value, values: Values, prefix: str = "", slope: float = 0.0) -> Value:
-    """Affine maps ``{prefix}w0, ...`` with a (leaky) rectifier between each two."""
+def perceptron(x: Value, values: Values, prefix: str = "", activation: Callable[[Value], Value] = leaky_relu) -> Value:
+    """Affine maps ``{prefix}w0, ...`` with an activation between each two."""
     depth = sum(name.startswith(f"{prefix}w") for name in values)
     for i in range(depth):
         x = affine(x, values[f"{prefix}w{i}"], values[f"{prefix}b{i}"])
         if i < depth - 1:
-            x = leaky_relu(x, slope)
+            x = activation(x)
     return x
 
 
