@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations.table import Table
+from slir_milp.activations.table import Table, Vector
 from slir_milp.errors import OptionError
 
 if TYPE_CHECKING:
@@ -41,11 +42,16 @@ class Curve:
         The function as a formula of ``x``; ``None`` for one that is known by samples alone.
     offsets
         How its table is built.
+    function, slope
+        How to compute it and its derivative in float64 where there is no formula; without ``slope``, the derivative is
+        a difference quotient.
     """
 
     name: str
     formula: Formula | None
     offsets: Offsets
+    function: Callable[[Vector], Vector] | None = None
+    slope: Callable[[Vector], Vector] | None = None
 
     @cached_property
     def table(self) -> Table:
@@ -54,20 +60,36 @@ class Curve:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value at ``x``, elementwise, in plain float64: not a bound."""
-        return self._known("values")(x)
+        if self.formula is not None:
+            return self.formula(x)
+        return self._function()(x)
 
     def derivative(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivative at ``x``, elementwise, in plain float64, from one side where there are two."""
-        return self._known("derivatives").derivative(x)
+        if self.formula is not None:
+            return self.formula.derivative(x)
+        if self.slope is not None:
+            return self.slope(x)
+        step = 1e-6 * (1.0 + np.abs(x))
+        function = self._function()
+        return (function(x + step) - function(x - step)) / ((x + step) - (x - step))
 
     def ball(self, x: arb) -> arb:
-        """Enclosure of the values over a ball, at the working precision of python-flint."""
-        return self._known("enclosures").ball(x)
+        """Enclosure of the values over a ball, at the working precision of python-flint.
 
-    def _known(self, wanted: str) -> Formula:
+        Raises
+        ------
+        OptionError
+            If there is no formula.
+        """
         if self.formula is None:
-            raise OptionError(f"{self.name}: there is no formula to compute {wanted} from.")
-        return self.formula
+            raise OptionError(f"{self.name} has no formula: it cannot be computed to any precision.")
+        return self.formula.ball(x)
+
+    def _function(self) -> Callable[[Vector], Vector]:
+        if self.function is None:
+            raise OptionError(f"{self.name} has neither a formula nor a function: it cannot be computed.")
+        return self.function
 
     def _key(self) -> object:
         return (self.name, self.formula.text) if self.formula is not None else id(self)

@@ -1,0 +1,158 @@
+"""The activations known by name, one line each, and the way from a formula to a curve."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from slir_milp.activations.curve import Curve, Offsets
+from slir_milp.activations.formula import Formula
+from slir_milp.activations.hinge import ABS, IDENTITY, RELU, Hinge
+from slir_milp.activations.offsets.critical_points import CriticalPoints
+from slir_milp.activations.parse import parse
+from slir_milp.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An activation known by name.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    text
+        Its formula; words that are keys of ``parameters`` stand for numbers.
+    parameters
+        Names and default values.
+    source
+        Where it is from.
+    """
+
+    name: str
+    text: str
+    parameters: tuple[tuple[str, float], ...] = ()
+    source: str = ""
+
+    def formula(self, **values: float) -> Formula:
+        """The formula with numbers for the parameters, defaults where none is given."""
+        numbers = {**dict(self.parameters), **values}
+
+        def number(word: re.Match[str]) -> str:
+            return f"({numbers[word[0]]!r})" if word[0] in numbers else word[0]
+
+        return parse(re.sub(r"[a-z_]+", number, self.text))
+
+
+def _entry(name: str, text: str, source: str = "", **parameters: float) -> Entry:
+    return Entry(name, text, tuple(parameters.items()), source)
+
+
+_ENTRIES = (
+    _entry("clip", "min(max(x, low), high)", low=0.0, high=6.0),
+    _entry("hard_sigmoid", "min(max(x / 6 + 0.5, 0), 1)", "Howard et al., arXiv 1905.02244"),
+    _entry("hard_tanh", "min(max(x, -1), 1)"),
+    _entry("hard_swish", "x * min(max(x + 3, 0), 6) / 6", "Howard et al., arXiv 1905.02244"),
+    _entry("sign", "sign(x)"),
+    _entry("floor", "floor(x)"),
+    _entry("sigmoid", "sigmoid(x)"),
+    _entry("log_sigmoid", "-softplus(-x)"),
+    _entry("tanh", "tanh(x)"),
+    _entry("atan", "atan(x)"),
+    _entry("softsign", "x / (1 + abs(x))"),
+    _entry("softplus", "softplus(beta * x) / beta", "Dugas et al., NIPS 2000", beta=1.0),
+    _entry("elu", "where(x < 0, alpha * (exp(x) - 1), x)", "Clevert et al., arXiv 1511.07289", alpha=1.0),
+    _entry(
+        "selu",
+        "1.0507009873554805 * where(x < 0, 1.6732632423543772 * (exp(x) - 1), x)",
+        "Klambauer et al., arXiv 1706.02515",
+    ),
+    _entry("celu", "where(x < 0, alpha * (exp(x / alpha) - 1), x)", "Barron, arXiv 1704.07483", alpha=1.0),
+    _entry("gelu", "x * normal_cdf(x)", "Hendrycks, Gimpel, arXiv 1606.08415"),
+    _entry("gelu_tanh", "0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))", "arXiv 1606.08415"),
+    _entry("quick_gelu", "x * sigmoid(1.702 * x)", "Hendrycks, Gimpel, arXiv 1606.08415"),
+    _entry("lambda_gelu", "x * normal_cdf(steepness * x)", "arXiv 2603.21991", steepness=1.0),
+    _entry("silu", "x * sigmoid(x)", "Elfwing et al., arXiv 1702.03118"),
+    _entry("swish", "x * sigmoid(beta * x)", "Ramachandran et al., arXiv 1710.05941", beta=1.0),
+    _entry("mish", "x * tanh(softplus(x))", "Misra, arXiv 1908.08681"),
+    _entry("erf", "erf(x)"),
+    _entry("exp", "exp(x)"),
+    _entry("log", "log(x)"),
+    _entry("sqrt", "sqrt(x)"),
+    _entry("rsqrt", "x**-0.5"),
+    _entry("reciprocal", "1 / x"),
+    _entry("square", "x**2"),
+    _entry("power", "x**exponent", exponent=3.0),
+    _entry("sin", "sin(x)"),
+    _entry("cos", "cos(x)"),
+    _entry("tan", "tan(x)"),
+)
+
+CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""Every curve known by name."""
+
+HINGES: dict[str, tuple[str, ...]] = {
+    "identity": (),
+    "relu": (),
+    "abs": (),
+    "leaky_relu": ("slope",),
+    "prelu": ("slope",),
+}
+"""Every hinge known by name, with its parameters."""
+
+
+def activation(name: str, **parameters: float) -> Curve | Hinge:
+    """An activation by its name: ``activation("swish", beta=1.702)``.
+
+    Raises
+    ------
+    OptionError
+        If there is no such name, with the nearest ones; or no such parameter.
+    """
+    known = dict(CATALOGUE[name].parameters) if name in CATALOGUE else dict.fromkeys(HINGES.get(name, ()), 0.01)
+    if name not in CATALOGUE and name not in HINGES:
+        near = difflib.get_close_matches(name, [*CATALOGUE, *HINGES], 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "'slir-milp activations' lists what is known."
+        raise OptionError(f"there is no activation '{name}'; {hint}")
+    for word in parameters:
+        if word not in known:
+            takes = ", ".join(known) or "none"
+            raise OptionError(f"activation {name} has no parameter '{word}'; it takes: {takes}.")
+    if name in CATALOGUE:
+        return curve_of(CATALOGUE[name].formula(**parameters), _shown(CATALOGUE[name], {**known, **parameters}))
+    fixed = {"identity": IDENTITY, "relu": RELU, "abs": ABS}
+    return fixed[name] if name in fixed else Hinge({**known, **parameters}["slope"], 1.0)
+
+
+def _shown(entry: Entry, values: dict[str, float]) -> str:
+    if all(values[word] == default for word, default in entry.parameters) and entry.name != "power":
+        return entry.name
+    return f"{entry.name}({', '.join(f'{word}={values[word]:.9g}' for word, _ in entry.parameters)})"
+
+
+@lru_cache(maxsize=4096)
+def curve_of(formula: Formula, name: str = "") -> Curve:
+    """The curve of a formula.
+
+    Parameters
+    ----------
+    formula
+        The function.
+    name
+        What to call it; without one, the name of the known activation that it equals, or its text.
+    """
+    return Curve(name or recognise(formula) or formula.text, formula, _offsets(formula))
+
+
+def _offsets(formula: Formula) -> Offsets:
+    return CriticalPoints(formula)
+
+
+def recognise(formula: Formula) -> str:
+    """Name of the known activation that a formula is, ``""`` if it is none; for people only, never for bounds."""
+    for entry in _ENTRIES:
+        if entry.formula() == formula:
+            return _shown(entry, dict(entry.parameters))
+    return ""
