@@ -27,7 +27,7 @@ from slir_milp.activations import IDENTITY, RELU
 from slir_milp.bounds.backward import InputRows, Rows, backward, minimise
 from slir_milp.bounds.exact import ExactRow, refuted_exactly
 from slir_milp.bounds.kernel import End, Settings, variants
-from slir_milp.bounds.lines import enclose, start_slope
+from slir_milp.bounds.lines import Slopes, enclose, start_slopes
 from slir_milp.bounds.magnitude import Slack, affine_interval, slack
 from slir_milp.bounds.reference import Choice, Problem, StepRule, analyse, evaluate
 from slir_milp.bounds.region import HalfSpaces, Region
@@ -124,7 +124,7 @@ def test_backward_and_minimise(seed: int, weight_scale: float, centre: float, wi
     network, region, bounds = case.network, case.region, case.region.neurons
     assert bounds is not None
     slopes = [
-        rng.choice([start_slope(layer, low, high), rng.normal(size=layer.size)])
+        Slopes.same(rng.choice([start_slopes(layer, low, high).lower, rng.normal(size=layer.size)]))
         for layer, low, high in zip(network.layers, bounds.lower, bounds.upper, strict=True)
     ]
     lines = tuple(map(enclose, network.layers, bounds.lower, bounds.upper, slopes))
@@ -230,7 +230,7 @@ def _random_choice(rng: np.random.Generator, case: BoundCase) -> Choice:
     assert sides is not None
     layers = case.network.layers
     return Choice(
-        tuple(rng.normal(size=layer.size) for layer in layers),
+        tuple(Slopes.same(rng.normal(size=layer.size)) for layer in layers),
         tuple(-side * rng.random(layer.size) for side, layer in zip(sides, layers, strict=True)),
         rng.random(len(case.problem.rows)),
     )
@@ -348,7 +348,7 @@ def test_refuted_exactly(seed: int, strict: bool) -> None:
         for c, k in zip(coefficients, constants, strict=True)
     ]
     ends = exact(lower), exact(upper)
-    slopes = np.concatenate(found.best.choice.slopes)
+    slopes = np.concatenate([slopes.lower for slopes in found.best.choice.slopes])
     bounds = found.neurons.bounds
     weights = exact(found.best.choice.weights)
     for proposal in (slopes, rng.normal(size=len(slopes))):

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slir_milp.activations import ABS, IDENTITY, RELU, Hinge
-from slir_milp.bounds.lines import Lines, enclose
+from slir_milp.bounds.lines import Lines, Slopes, enclose
 from slir_milp.bounds.magnitude import activation_interval
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer
@@ -50,7 +50,7 @@ def encloses(lines: Lines, hinge: Hinge, lower: float, upper: float) -> bool:
 @example(RELU, -1e-30, 1e30, math.nan)
 def test_lines_enclose(hinge: Hinge, a: float, b: float, kink: float | None) -> None:
     lower, upper = min(a, b), max(a, b)
-    chosen = None if kink is None else np.array([kink])
+    chosen = None if kink is None else Slopes.same(np.array([kink]))
     lines = enclose(layer_of(hinge), np.array([lower]), np.array([upper]), chosen)
     assert encloses(lines, hinge, lower, upper)
 

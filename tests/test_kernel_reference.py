@@ -8,6 +8,7 @@ from bounds_cases import BoundCase, bound_case, network_of
 
 from slir_milp.bounds.attribution import attribute_gap
 from slir_milp.bounds.kernel import End, Settings, variants
+from slir_milp.bounds.lines import Slopes
 from slir_milp.bounds.reference import Choice, StepRule, analyse, evaluate
 
 SHAPES = {
@@ -68,7 +69,8 @@ def test_analysis_of_a_region(shape: str, conditions: str, variant: str) -> None
         assert close(point, found.best.minimiser)
         if not with_sides:
             # What the kernel says it chose gives what it says it found.
-            chosen = tuple(np.split(slopes, np.cumsum([layer.size for layer in case.network.layers])[:-1]))
+            ends = np.cumsum([layer.size for layer in case.network.layers])[:-1]
+            chosen = tuple(map(Slopes, np.split(slopes[0], ends), np.split(slopes[1], ends)))
             choice = Choice(chosen[: len(case.network.layers)], found.best.choice.multipliers, weights)
             again = evaluate(case.problem, case.region, found.neurons, choice)
             assert close(again.value, value)

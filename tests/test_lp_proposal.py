@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lp_exact import Case, knots, least_maximum, random_case, random_network, row_values, seeds, sound_bounds
 
 from slir_milp.bounds.backward import Rows, backward, combine, minimise
-from slir_milp.bounds.lines import enclose
+from slir_milp.bounds.lines import Slopes, enclose
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import HalfSpaces, Region
 from slir_milp.lp.elimination import within_sides
@@ -81,7 +81,7 @@ def test_no_proposal_whatever_makes_a_bound_false(seed: int, data: st.DataObject
         case,
         Proposal(
             weights=vector(len(case.rows)),
-            kink_slopes=tuple(vector(layer.size) for layer in layers),
+            slopes=tuple(Slopes(vector(layer.size), vector(layer.size)) for layer in layers),
             split_multipliers=tuple(vector(layer.size) for layer in layers),
             half_space_multipliers=vector(len(case.region.half_spaces)),
             point=None,

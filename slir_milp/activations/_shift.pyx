@@ -11,7 +11,7 @@ cdef extern from "curve.h" nogil:
     ctypedef struct slir_segment:
         pass
     ctypedef struct slir_curve:
-        int segments, pieces
+        int segments, pieces, straight
         const double *knot
         const double *knot_low
         const double *knot_high
@@ -40,6 +40,7 @@ cdef class Compiled:
         if segments.shape[1] * sizeof(double) != sizeof(slir_segment):
             raise ValueError("a segment has another size than the compiled code expects")
         self.kept = [knots, knot_low, knot_high, segments, first, curvature, piece]
+        self.curve.straight = bool(np.any(np.asarray(segments)[:, 12] == np.asarray(segments)[:, 13]))
         self.curve.segments, self.curve.pieces = segments.shape[0], curvature.shape[0]
         self.curve.knot, self.curve.knot_low, self.curve.knot_high = &knots[0], &knot_low[0], &knot_high[0]
         self.curve.segment = <const slir_segment *>&segments[0, 0]

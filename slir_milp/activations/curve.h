@@ -19,6 +19,7 @@ typedef struct { /* as Table's arrays of the same names, one segment after anoth
 
 typedef struct {
     int segments, pieces;
+    int straight; /* whether some segment is exactly a line */
     const double *knot, *knot_low, *knot_high; /* segments + 1 */
     const slir_segment *segment;
     const int32_t *first;                      /* pieces + 1 */

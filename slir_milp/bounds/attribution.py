@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slir_milp.bounds.reference import Analysis, Layers, Problem, chosen_lines, evaluate
+from slir_milp.bounds.reference import Analysis, Layers, Problem, evaluate
+from slir_milp.bounds.lines import enclose
 from slir_milp.bounds.region import Region
 from slir_milp.network.affine import Vector
+from slir_milp.network.normal_form import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,8 @@ def attribute_gap(problem: Problem, region: Region, analysis: Analysis) -> Score
     """Tell who pays for the distance between a bound and the truth.
 
     Leaving input q free costs ``|g_q|·r_q``, with ``r`` the half widths.  Neuron i costs ``|c_i|·height_i``, its
-    coefficient times the height of its envelope; of that, input q gets its share in the width of the neuron's bounds.
+    coefficient times the height of its envelope (a hinge's at the kink, a curve's in the middle of its interval); of
+    that, input q gets its share in the width of the neuron's bounds.
 
     The bound in question is the last of the ascent; but where the best combination is not positive at its own minimiser
     it cannot refute the half that holds that point, and the row that is largest there has to.
@@ -35,10 +38,20 @@ def attribute_gap(problem: Problem, region: Region, analysis: Analysis) -> Score
     if best.choice.weights @ values <= 0 and len(values) > 1:
         alone = np.eye(len(values))[np.argmax(values)]
         bound = evaluate(problem, region, analysis.neurons, replace(bound.choice, weights=alone))
-    lines = chosen_lines(problem, analysis.neurons, bound.choice.slopes)
-    heights = (np.maximum(np.abs(line.lower_offset), np.abs(line.upper_offset)) for line in lines)
+    bounds = analysis.neurons.bounds
+    heights = map(_height, network.layers, bounds.lower, bounds.upper)
     paid = tuple(np.abs(c[0]) * height for c, height in zip(bound.row.trace, heights, strict=True))
     inputs = np.abs(bound.row.normals[0]) * 0.5 * (region.upper - region.lower)
     for cost, share in zip(paid, analysis.neurons.shares, strict=True):
         inputs = inputs + cost @ share
     return Scores(inputs, paid)
+
+
+def _height(layer: Layer, lower: Vector, upper: Vector) -> Vector:
+    line = enclose(layer, lower, upper)
+    height = np.maximum(np.abs(line.lower_offset), np.abs(line.upper_offset))
+    here = layer.is_curved
+    middle = 0.5 * lower[here] + 0.5 * upper[here]
+    slope, offset = line.upper_slope - line.lower_slope, line.upper_offset - line.lower_offset
+    height[here] = slope[here] * middle + offset[here]
+    return height

@@ -10,7 +10,7 @@ returned is at most the minimum of the row over all points of the region, in rea
 
 *Proof.*  By induction over the layers the row is at least ``c·x_k + K − E`` where ``c`` are the float64 numbers
 actually computed, ``K`` the sum of the constants and ``E`` the charges: replacing ``c·z`` by ``c·(line)`` decreases it,
-adding ``β·σx`` with ``σx ≤ 0`` decreases it, and what the roundings of one layer can add is at most
+adding ``μ·(x − e) ≤ 0`` decreases it, and what the roundings of one layer can add is at most
 ``Σ_i |c_i| · slack_i`` (see :mod:`slir_milp.bounds.magnitude`).  ∎
 
 This module is the readable reference; :mod:`slir_milp.bounds.kernel` is the compiled twin.
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from slir_milp.bounds.lines import Lines
 from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import HalfSpaces, Region
+from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.bounds.rounding import UNIT, gamma
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -74,6 +74,48 @@ class InputRows:
     trace: tuple[Rows2D, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Multiples of what is known of the neurons that a region was divided at.
+
+    Attributes
+    ----------
+    multipliers, ends
+        Per layer, shape ``(layer.size,)``: ``μ`` and ``e`` such that ``μ·(x − e) ≤ 0`` for the pre-activation ``x`` at
+        every counterexample of the region; ``μ = 0`` for a neuron that nothing is said of.
+    """
+
+    multipliers: tuple[Vector, ...]
+    ends: tuple[Vector, ...]
+
+
+def valid_splits(
+    network: Network, region: Region, neurons: NeuronBounds, multipliers: tuple[Vector, ...] | None
+) -> Splits | None:
+    """Make proposed multipliers valid: for a hinge by its side, for a curve by its bounds; ``None`` if there are none.
+
+    Parameters
+    ----------
+    network, region
+        The network and the region.
+    neurons
+        Bounds of every pre-activation, valid for every counterexample of the region.
+    multipliers
+        Per layer any numbers; those of the wrong sign become zero.
+    """
+    if region.sides is None or multipliers is None:
+        return None
+    kept, ends = [], []
+    for k, layer in enumerate(network.layers[: len(neurons.lower)]):
+        proposed = np.nan_to_num(multipliers[k], posinf=0.0, neginf=0.0)
+        sigma = -region.sides[k].astype(np.float64)
+        end = np.where(proposed > 0, neurons.upper[k], neurons.lower[k])
+        usable = np.where(layer.is_curved, np.isfinite(end), sigma * proposed > 0)
+        kept.append(np.where(usable & (sigma != 0), proposed, 0.0))
+        ends.append(np.where(layer.is_curved & np.isfinite(end), end, 0.0))
+    return Splits(tuple(kept), tuple(ends))
+
+
 def backward(
     network: Network,
     slack: Slack,
@@ -81,7 +123,7 @@ def backward(
     rows: Rows,
     *,
     start: int | None = None,
-    split_multipliers: tuple[Vector, ...] | None = None,
+    splits: Splits | None = None,
 ) -> InputRows:
     """Walk rows back to the input.
 
@@ -95,9 +137,8 @@ def backward(
         The functionals.
     start
         Index of the affine map whose results the rows speak of; ``None``: the output map.
-    split_multipliers
-        Per layer ``β·σ`` with ``β ≥ 0`` and ``σ = −1`` for a neuron on its positive side, ``+1`` on its negative side,
-        0 for a free one; shape ``(layer.size,)``.
+    splits
+        Multiples of what is known of divided neurons, from :func:`valid_splits`.
     """
     affines = network.affines
     start = len(affines) - 1 if start is None else start
@@ -117,14 +158,18 @@ def backward(
             trace.append(coefficients)
             line = lines[k - 1]
             rising, falling = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
-            constants = constants + rising @ line.lower_offset + falling @ line.upper_offset
-            mass = mass + rising @ np.abs(line.lower_offset) - falling @ np.abs(line.upper_offset)
+            low, high = _times(rising, line.lower_offset), _times(falling, line.upper_offset)
+            constants = constants + low.sum(axis=1) + high.sum(axis=1)
+            mass = mass + np.abs(low).sum(axis=1) + np.abs(high).sum(axis=1)
             coefficients = rising * line.lower_slope + falling * line.upper_slope
-            if split_multipliers is not None:
-                # σx ≤ 0 on the region, so this only lowers the row.  The charge for |c + β| that follows and this one
-                # for |β| make up for |c|, whose slope was rounded.
-                error = error + np.abs(split_multipliers[k - 1]) @ slack.affine[k - 1]
-                coefficients = coefficients + split_multipliers[k - 1]
+            if splits is not None:
+                # μ(x − e) ≤ 0 on the region, so this only lowers the row.  The charge for |c + μ| that follows and this
+                # one for |μ| make up for |c|, whose slope was rounded.
+                multiplier, cost = splits.multipliers[k - 1], splits.multipliers[k - 1] * splits.ends[k - 1]
+                error = error + np.abs(multiplier) @ slack.affine[k - 1]
+                constants = constants - cost.sum()
+                mass = mass + np.abs(cost).sum()
+                coefficients = coefficients + multiplier
         if rows.inputs is not None:
             error = error + (np.abs(rows.inputs) + np.abs(coefficients)) @ slack.inputs
             coefficients = coefficients + rows.inputs
@@ -132,6 +177,13 @@ def backward(
         offsets = offsets - 4 * UNIT * np.abs(offsets)
     offsets = np.where(np.isnan(offsets), -np.inf, offsets)
     return InputRows(coefficients, offsets, tuple(reversed(trace)))
+
+
+def _times(coefficients: Rows2D, offsets: Vector) -> Rows2D:
+    """Products; where nothing bounds a neuron its offset is infinite, and a row that does not speak of it goes on."""
+    if np.isfinite(offsets).all():
+        return coefficients * offsets
+    return np.where(coefficients == 0, 0.0, coefficients * offsets)
 
 
 def minimise(rows: InputRows, slack: Slack, region: Region) -> tuple[Vector, Vector, Rows2D]:

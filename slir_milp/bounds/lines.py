@@ -2,7 +2,8 @@
 
 SLiR's rule: a line is given by its slope alone, and its offset is found by shifting the line until it touches the
 function (Kern, Antal, Ábráham, Sinz, arXiv 2606.20292).  For a hinge on ``[l, u]`` the function minus a line is
-piecewise linear, so it takes its extremes at ``l``, at ``u`` or at the kink.
+piecewise linear, so it takes its extremes at ``l``, at ``u`` or at the kink; of its two lines only the one through the
+kink has a free slope.  For a curve both slopes are free, and :mod:`slir_milp.activations.shift` finds the offsets.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.activations import shift
 from slir_milp.bounds.rounding import UNDERFLOW, UNIT
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer
@@ -20,33 +22,73 @@ _OUTWARD = 1.0 + 8.0 * UNIT
 
 
 @dataclass(frozen=True, eq=False)
+class Slopes:
+    """Slopes proposed for the lines of a layer, shape ``(layer.size,)`` each; any values are safe.
+
+    For a hinge only that of the line through the kink counts: the lower one of a convex, the upper one of a concave hinge.
+    """
+
+    lower: Vector
+    upper: Vector
+
+    @staticmethod
+    def same(slope: Vector) -> Slopes:
+        """The same slopes for both sides."""
+        return Slopes(slope, slope)
+
+
+@dataclass(frozen=True, eq=False)
 class Lines:
-    """Per neuron: ``lower_slope·x + lower_offset ≤ f(x) ≤ upper_slope·x + upper_offset`` on its interval."""
+    """Per neuron: ``lower_slope·x + lower_offset ≤ f(x) ≤ upper_slope·x + upper_offset`` on its interval.
+
+    ``lower_touch`` and ``upper_touch`` tell about where the free lines touch the function: the negative derivatives of
+    the offsets by the slopes.
+    """
 
     lower_slope: Vector
     lower_offset: Vector
     upper_slope: Vector
     upper_offset: Vector
+    lower_touch: Vector
+    upper_touch: Vector
 
 
 def unstable(layer: Layer, lower: Vector, upper: Vector) -> NDArray[np.bool_]:
     """Mask of the neurons whose activation is not one line on ``[lower, upper]``."""
-    return np.asarray((lower < 0) & (upper > 0) & (layer.negative_slope != layer.positive_slope))
+    mask = np.asarray((lower < 0) & (upper > 0) & (layer.negative_slope != layer.positive_slope))
+    for curve, here in layer.curves:
+        low, high = lower[here], upper[here]
+        mask[here] = (low < high) & ~shift.is_line(curve.table, low, high)
+    return mask
+
+
+def start_slopes(layer: Layer, lower: Vector, upper: Vector) -> Slopes:
+    """Good slopes: the longer half-line of a hinge, and the lines of least area of a curve."""
+    longer = np.where(upper > -lower, layer.positive_slope, layer.negative_slope)
+    slopes = Slopes(longer, longer.copy())
+    for curve, here in layer.curves:
+        slopes.lower[here] = shift.below(curve.table, lower[here], upper[here]).slope
+        slopes.upper[here] = shift.above(curve.table, lower[here], upper[here]).slope
+    return slopes
+
+
+def slope_range(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Least and greatest slope that a free line of each neuron may sensibly have."""
+    least = np.minimum(layer.negative_slope, layer.positive_slope)
+    greatest = np.maximum(layer.negative_slope, layer.positive_slope)
+    for curve, here in layer.curves:
+        least[here], greatest[here] = shift.slope_range(curve.table, lower[here], upper[here])
+    return least, greatest
 
 
 def chord_slope(layer: Layer, lower: Vector, upper: Vector) -> Vector:
-    """Slope of the line through both end points of the graph; meaningful for unstable neurons only."""
+    """Slope of the line through both end points of the graph of a hinge; meaningful for unstable ones only."""
     with np.errstate(over="ignore", invalid="ignore"):
         width = np.where(upper > lower, upper - lower, 1.0)
         slope = (layer.positive_slope * upper - layer.negative_slope * lower) / width
     least = np.minimum(layer.negative_slope, layer.positive_slope)
     greatest = np.maximum(layer.negative_slope, layer.positive_slope)
     return np.clip(np.nan_to_num(slope, nan=0.0), least, greatest)
-
-
-def start_slope(layer: Layer, lower: Vector, upper: Vector) -> Vector:
-    """A good slope for the line on the kink's side: that of the longer of the two half-lines."""
-    return np.where(upper > -lower, layer.positive_slope, layer.negative_slope)
 
 
 def shifted_offset(layer: Layer, slope: Vector, lower: Vector, upper: Vector) -> Vector:
@@ -63,7 +105,7 @@ def shifted_offset(layer: Layer, slope: Vector, lower: Vector, upper: Vector) ->
     return np.where(convex, height, -height)
 
 
-def enclose(layer: Layer, lower: Vector, upper: Vector, kink_slope: Vector | None = None) -> Lines:
+def enclose(layer: Layer, lower: Vector, upper: Vector, slopes: Slopes | None = None) -> Lines:
     """Both lines of every neuron of a layer.
 
     Parameters
@@ -71,26 +113,39 @@ def enclose(layer: Layer, lower: Vector, upper: Vector, kink_slope: Vector | Non
     layer
         The layer.
     lower, upper
-        Sound bounds of the pre-activations; shape ``(layer.size,)`` each, finite where the neuron is unstable.
-    kink_slope
-        Slopes of the lines through the kink (lower lines of convex hinges, upper ones of concave hinges); any value is
-        made valid by clipping it into the hinge's two slopes.  ``None``: :func:`start_slope`.
+        Sound bounds of the pre-activations; shape ``(layer.size,)`` each, finite where a hinge is unstable.
+    slopes
+        Slopes of the free lines.  A hinge's is made valid by clipping it into the hinge's two slopes; a curve's line is
+        valid with any slope, and one that is no finite number becomes zero.  ``None``: :func:`start_slopes`.
     """
     negative, positive = layer.negative_slope, layer.positive_slope
-    open_neurons = unstable(layer, lower, upper)
+    if slopes is None:
+        slopes = start_slopes(layer, lower, upper)
+    open_neurons = (lower < 0) & (upper > 0) & (negative != positive) & ~layer.is_curved
     fixed = np.where(lower >= 0, positive, negative)
-    if kink_slope is None:
-        kink_slope = start_slope(layer, lower, upper)
     least, greatest = np.minimum(negative, positive), np.maximum(negative, positive)
+    convex = positive > negative
     # fmin and fmax pass over NaN, which may be proposed too.
-    kink = np.where(open_neurons, np.fmin(np.fmax(kink_slope, least), greatest), fixed)
+    kink = np.fmin(np.fmax(np.where(convex, slopes.lower, slopes.upper), least), greatest)
+    kink = np.where(open_neurons, kink, fixed)
     chord = np.where(open_neurons, chord_slope(layer, lower, upper), fixed)
     offset = np.where(open_neurons, shifted_offset(layer, chord, lower, upper), 0.0)
-    convex = positive > negative
     zero = np.zeros_like(offset)
-    return Lines(
+    lines = Lines(
         lower_slope=np.where(convex, kink, chord),
         lower_offset=np.where(convex, zero, offset),
         upper_slope=np.where(convex, chord, kink),
         upper_offset=np.where(convex, offset, zero),
+        lower_touch=zero.copy(),
+        upper_touch=zero.copy(),
     )
+    for curve, here in layer.curves:
+        below = shift.below(curve.table, lower[here], upper[here], _finite(slopes.lower[here]))
+        above = shift.above(curve.table, lower[here], upper[here], _finite(slopes.upper[here]))
+        lines.lower_slope[here], lines.lower_offset[here], lines.lower_touch[here] = below.slope, below.offset, below.at
+        lines.upper_slope[here], lines.upper_offset[here], lines.upper_touch[here] = above.slope, above.offset, above.at
+    return lines
+
+
+def _finite(slope: Vector) -> Vector:
+    return np.where(np.isfinite(slope), slope, 0.0)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.activations import shift
 from slir_milp.bounds.region import NeuronBounds
 from slir_milp.bounds.rounding import UNDERFLOW, UNIT, gamma
 from slir_milp.network.affine import Affine, Vector
@@ -77,6 +78,10 @@ def activation_interval(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vec
         pad = np.where(_single_rounding(layer), 0.0, 1.0)
         low = low - pad * (np.abs(low) * (2 * UNIT) + UNDERFLOW)
         high = high + pad * (np.abs(high) * (2 * UNIT) + UNDERFLOW)
+    for curve, here in layer.curves:
+        flat = np.zeros(len(here))
+        low[here] = shift.below(curve.table, lower[here], upper[here], flat).offset
+        high[here] = shift.above(curve.table, lower[here], upper[here], flat).offset
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 

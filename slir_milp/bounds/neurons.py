@@ -11,7 +11,7 @@ from slir_milp.bounds.lines import Lines, enclose, unstable
 from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval
 from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
-from slir_milp.network.normal_form import Network
+from slir_milp.network.normal_form import Layer, Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def bound_neurons(network: Network, slack: Slack, region: Region) -> Neurons | N
     lines: list[Lines] = []
     half_width = 0.5 * (region.upper - region.lower)
     for k, layer in enumerate(network.layers):
-        low, high = _inherited(region, k, layer.size)
+        low, high = _inherited(region, k, layer)
         if k:
             below = activation_interval(network.layers[k - 1], lower[-1], upper[-1])
             a, b = affine_interval(layer.affine, *below)
@@ -78,11 +78,11 @@ def bound_neurons(network: Network, slack: Slack, region: Region) -> Neurons | N
     return Neurons(NeuronBounds(tuple(lower), tuple(upper)), tuple(shares))
 
 
-def _inherited(region: Region, k: int, size: int) -> tuple[Vector, Vector]:
-    low, high = np.full(size, -np.inf), np.full(size, np.inf)
+def _inherited(region: Region, k: int, layer: Layer) -> tuple[Vector, Vector]:
+    low, high = np.full(layer.size, -np.inf), np.full(layer.size, np.inf)
     if region.neurons is not None:
         low, high = region.neurons.lower[k].copy(), region.neurons.upper[k].copy()
     if region.sides is not None:
-        low = np.where(region.sides[k] > 0, np.maximum(low, 0.0), low)
-        high = np.where(region.sides[k] < 0, np.minimum(high, 0.0), high)
+        low = np.where((region.sides[k] > 0) & ~layer.is_curved, np.maximum(low, 0.0), low)
+        high = np.where((region.sides[k] < 0) & ~layer.is_curved, np.minimum(high, 0.0), high)
     return low, high

@@ -11,12 +11,13 @@ for a good one.  By Danskin's theorem ``D`` has the derivatives of its argument 
 the pre-activations reached by walking ``x*`` forward along the lines that were used, ``c`` the coefficients met on the
 way back and ``ρ_r`` the rows' values at the end of that walk.  Then
 
-    ``∂D/∂s_i = c_i·ξ_i``  where the line through the kink was used (else 0),
+    ``∂D/∂s_i = c_i·(ξ_i − τ_i)``  for the slope of the line that was used, where it touches the function at ``τ_i``,
     ``∂D/∂β_i = σ_i·ξ_i``  where the region has ``σ_i·ξ_i ≤ 0``,
     ``∂D/∂w_r = ρ_r``.
 
 The steps follow the signs of the first two, and ``ρ / max |ρ|`` for the weights, which are then clipped and normalised.
-Offsets do not depend on ``s``: a line through a kink has none.
+The first is Danskin once more: the offset is ``b(s) = min f(x) − s·x``, so ``∂b/∂s = −τ``.  A line through a kink
+touches at zero, and that of a hinge's two lines is the only one with a free slope.
 
 Source: J. M. Danskin, *The Theory of Max-Min* (1967); lines shifted until they touch: Kern, Antal, Ábráham, Sinz,
 SLiR, arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounds.backward` alone, whatever is chosen here.
@@ -30,13 +31,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise
-from slir_milp.bounds.lines import Lines, enclose, start_slope, unstable
+from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
+from slir_milp.bounds.lines import Lines, Slopes, enclose, slope_range, start_slopes, unstable
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.neurons import Neurons, bound_neurons
-from slir_milp.bounds.region import Region
+from slir_milp.bounds.region import Region, Side
 from slir_milp.network.affine import Vector
-from slir_milp.network.normal_form import Network
+from slir_milp.network.normal_form import Layer, Network
 
 Layers = tuple[Vector, ...]
 Mask = NDArray[np.bool_]
@@ -58,14 +59,15 @@ class Choice:
     Attributes
     ----------
     slopes
-        Per layer the slope of each neuron's line through its kink.
+        Per layer the slopes of each neuron's free lines.
     multipliers
-        Per layer ``β·σ``, zero where a neuron is on no side; ``σ = −1`` on the positive side, ``+1`` on the negative.
+        Per layer ``μ`` with ``μ·(x − e) ≤ 0``, zero where a neuron is on no side; for a hinge ``e = 0`` and ``μ = β·σ``,
+        ``σ = −1`` on the positive side, ``+1`` on the negative.
     weights
         Shape ``(rows,)``, not negative.
     """
 
-    slopes: Layers
+    slopes: tuple[Slopes, ...]
     multipliers: Layers
     weights: Vector
 
@@ -157,8 +159,8 @@ def analyse(problem: Problem, region: Region, rule: StepRule | None = None) -> A
     return Analysis(neurons, best, last)
 
 
-def chosen_lines(problem: Problem, neurons: Neurons, slopes: Layers) -> tuple[Lines, ...]:
-    """Lines of every layer with the slopes chosen for those through kinks."""
+def chosen_lines(problem: Problem, neurons: Neurons, slopes: tuple[Slopes, ...]) -> tuple[Lines, ...]:
+    """Lines of every layer with the slopes chosen for the free ones."""
     bounds = neurons.bounds
     return tuple(map(enclose, problem.network.layers, bounds.lower, bounds.upper, slopes))
 
@@ -167,7 +169,8 @@ def evaluate(problem: Problem, region: Region, neurons: Neurons, choice: Choice)
     """Bound of one combination, ``D(s, β, w)``."""
     row = combine(problem.rows, choice.weights, problem.network, problem.slack)
     lines = chosen_lines(problem, neurons, choice.slopes)
-    walked = backward(problem.network, problem.slack, lines, row, split_multipliers=choice.multipliers)
+    splits = valid_splits(problem.network, region, neurons.bounds, choice.multipliers)
+    walked = backward(problem.network, problem.slack, lines, row, splits=splits)
     value, _, point = minimise(walked, problem.slack, region)
     return Bound(choice, float(value[0]), walked, point[0])
 
@@ -175,7 +178,7 @@ def evaluate(problem: Problem, region: Region, neurons: Neurons, choice: Choice)
 def _start(problem: Problem, region: Region, neurons: Neurons) -> Choice:
     """Usual slopes, no multipliers, and all weight on the row whose own bound is best."""
     layers, bounds = problem.network.layers, neurons.bounds
-    slopes = tuple(map(start_slope, layers, bounds.lower, bounds.upper))
+    slopes = tuple(map(start_slopes, layers, bounds.lower, bounds.upper))
     walked = backward(problem.network, problem.slack, chosen_lines(problem, neurons, slopes), problem.rows)
     values, _, _ = minimise(walked, problem.slack, region)
     weights = np.zeros(len(problem.rows))
@@ -201,22 +204,51 @@ def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best:
     arguments, values = walk_forward(problem, lines, trace, last.minimiser)
     slopes, multipliers = [], []
     for k, layer in enumerate(problem.network.layers):
-        negative, positive, c, x = layer.negative_slope, layer.positive_slope, trace[k], arguments[k]
-        is_open = unstable(layer, neurons.bounds.lower[k], neurons.bounds.upper[k])
-        kink_used = is_open & ((c > 0) == (positive > negative))
-        moved = choice.slopes[k] + np.where(kink_used, np.sign(c * x), 0.0) * step * np.abs(positive - negative)
-        slopes.append(np.clip(moved, np.minimum(negative, positive), np.maximum(negative, positive)))
+        c, x, bounds = trace[k], arguments[k], neurons.bounds
+        is_open = unstable(layer, bounds.lower[k], bounds.upper[k])
+        slopes.append(_stepped_slopes(layer, choice.slopes[k], lines[k], (bounds.lower[k], bounds.upper[k]), c, x, step))
         multiplier = choice.multipliers[k]
         if region.sides is not None:
-            sigma = -region.sides[k].astype(np.float64)
-            alive = is_open | (sigma != 0) | (lines[k].lower_slope != 0) | (lines[k].upper_slope != 0)
-            size = float(np.abs(c[alive]).max(initial=0.0))
-            beta = multiplier * sigma + step * size * np.where(sigma * x > 0, 1.0, -1.0)
-            multiplier = np.where(beta > 0, beta * sigma, 0.0)
+            side = region.sides[k]
+            alive = is_open | layer.is_curved | (side != 0) | (lines[k].lower_slope != 0) | (lines[k].upper_slope != 0)
+            size = step * float(np.abs(c[alive]).max(initial=0.0))
+            sigma = -side.astype(np.float64)
+            beta = multiplier * sigma + size * np.where(sigma * x > 0, 1.0, -1.0)
+            cut = _stepped_cut(multiplier, x, side, (bounds.lower[k], bounds.upper[k]), size)
+            multiplier = np.where(layer.is_curved, cut, np.where(beta > 0, beta * sigma, 0.0))
         multipliers.append(multiplier)
     return Choice(
         tuple(slopes), tuple(multipliers), _stepped_weights(choice.weights, best.choice.weights, values, step)
     )
+
+
+def _stepped_cut(
+    multiplier: Vector, x: Vector, side: NDArray[np.int8], ends: tuple[Vector, Vector], step: float
+) -> Vector:
+    """Multipliers of divided curves: away from zero where the argument is past the end that they speak of, else back."""
+    lower = np.where(side != Side.NEGATIVE, ends[0], -np.inf)
+    upper = np.where(side != Side.POSITIVE, ends[1], np.inf)
+    back = np.sign(multiplier) * np.maximum(np.abs(multiplier) - step, 0.0)
+    moved = np.where((multiplier <= 0) & (x < lower), multiplier - step, back)
+    moved = np.where((multiplier >= 0) & (x > upper), multiplier + step, moved)
+    return np.where(side != 0, moved, 0.0)
+
+
+def _stepped_slopes(
+    layer: Layer, slopes: Slopes, lines: Lines, ends: tuple[Vector, Vector], c: Vector, x: Vector, step: float
+) -> Slopes:
+    is_open, (least, greatest) = unstable(layer, *ends), slope_range(layer, *ends)
+    free = is_open & (layer.is_curved | ((c > 0) == (layer.positive_slope > layer.negative_slope)))
+    touch = np.where(c > 0, lines.lower_touch, lines.upper_touch)
+    with np.errstate(invalid="ignore"):
+        move = np.where(free & np.isfinite(greatest - least), np.sign(c * (x - touch)), 0.0) * step * (greatest - least)
+    move = np.nan_to_num(move)
+
+    def moved(slope: Vector, used: Mask) -> Vector:
+        # A hinge has one free slope, kept on both sides.
+        return np.where(used & (move != 0), np.clip(slope + move, least, greatest), slope)
+
+    return Slopes(moved(slopes.lower, (c > 0) | ~layer.is_curved), moved(slopes.upper, ~(c > 0) | ~layer.is_curved))
 
 
 def _stepped_weights(weights: Vector, best: Vector, values: Vector, step: float) -> Vector:

@@ -12,11 +12,16 @@ from slir_milp.network.affine import Vector
 
 
 class Side(IntEnum):
-    """On which side of its kink a neuron has been put."""
+    """On which side of the point where it was divided a neuron has been put: a hinge of its kink.
+
+    A curve may be divided anywhere and more than once; its points are ends of the neuron's bounds, and ``BOTH`` tells
+    that both ends are such points.
+    """
 
     NEGATIVE = -1
     FREE = 0
     POSITIVE = 1
+    BOTH = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +67,8 @@ class Region:
     half_spaces
         Conditions on the inputs, inherited from the query or proven at an ancestor.
     sides
-        For every layer the :class:`Side` of each neuron (int8); ``POSITIVE`` restricts the region to points where the
-        neuron's pre-activation is at least zero.  ``None`` if no neuron has been split.
+        For every layer the :class:`Side` of each neuron (int8); ``POSITIVE`` restricts the region to points where a
+        hinge's pre-activation is at least zero, a curve's at least its lower bound.  ``None`` if no neuron has been split.
     neurons
         Bounds inherited from an ancestor, to be intersected with; ``None`` at a root.
     """

@@ -14,8 +14,8 @@ from threading import Event
 
 import numpy as np
 
-from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise
-from slir_milp.bounds.lines import Lines, enclose, start_slope
+from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
+from slir_milp.bounds.lines import Slopes, enclose, start_slopes
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region, Side
 from slir_milp.bounds.rounding import UNIT, gamma
@@ -35,8 +35,8 @@ class Proposal:
     weights
         Shape ``(rows,)``: multipliers of the query's rows, on the simplex; all zero if the region itself is claimed to
         be empty.
-    kink_slopes
-        Per layer the slope of each neuron's line through its kink.
+    slopes
+        Per layer the slopes of each neuron's free lines.
     split_multipliers
         Per layer ``β·σ``, as :func:`slir_milp.bounds.backward.backward` takes them; ``None`` without splits.
     half_space_multipliers
@@ -49,7 +49,7 @@ class Proposal:
     """
 
     weights: Vector
-    kink_slopes: tuple[Vector, ...]
+    slopes: tuple[Slopes, ...]
     split_multipliers: tuple[Vector, ...] | None
     half_space_multipliers: Vector
     point: Vector | None
@@ -130,7 +130,7 @@ def read_duals(
     weights = np.zeros_like(weights) if empty or total <= 0 else weights / total
     return Proposal(
         weights=weights,
-        kink_slopes=_kink_slopes(network, neurons, relaxation, rising, flat),
+        slopes=_slopes(network, neurons, relaxation, rising, flat),
         split_multipliers=_split_multipliers(region, relaxation, -duals[splits] * unit / relaxation.split_scale),
         half_space_multipliers=np.maximum(-duals[half_spaces], 0.0) * unit / relaxation.half_space_scale,
         point=None if solution.x is None or empty else relaxation.parts.point(solution.x, region),
@@ -186,34 +186,16 @@ def bound_row(
     ``row`` speaks of the outputs, or of the results of the affine map ``start``.  Otherwise like :func:`certify`.
     """
     neurons = within_sides(region, neurons)
-    lines = _lines(network, neurons, proposal.kink_slopes)
-    splits = _valid_splits(region, proposal.split_multipliers)
-    at_input = backward(network, slack, lines, row, start=start, split_multipliers=splits)
+    lines = tuple(map(enclose, network.layers, neurons.lower, neurons.upper, proposal.slopes))
+    splits = valid_splits(network, region, neurons, proposal.split_multipliers)
+    at_input = backward(network, slack, lines, row, start=start, splits=splits)
     region = _with_combined_half_space(region, proposal.half_space_multipliers, slack)
     values, _, _ = minimise(at_input, slack, region)
     return float(values[0]), at_input
 
 
-def _lines(network: Network, neurons: NeuronBounds, kink_slopes: tuple[Vector, ...]) -> tuple[Lines, ...]:
-    return tuple(
-        enclose(layer, lower, upper, np.nan_to_num(slope))
-        for layer, lower, upper, slope in zip(network.layers, neurons.lower, neurons.upper, kink_slopes, strict=False)
-    )
-
-
 def _non_negative(values: Vector) -> Vector:
     return np.maximum(np.nan_to_num(values, nan=0.0, posinf=0.0), 0.0)
-
-
-def _valid_splits(region: Region, multipliers: tuple[Vector, ...] | None) -> tuple[Vector, ...] | None:
-    """Multipliers with the sign that each neuron's side gives them, zero for a neuron on neither."""
-    if region.sides is None or multipliers is None:
-        return None
-    sigmas = [-side.astype(np.float64) for side in region.sides]
-    return tuple(
-        sigma * np.maximum(sigma * np.nan_to_num(multiplier, posinf=0.0, neginf=0.0), 0.0)
-        for sigma, multiplier in zip(sigmas, multipliers, strict=True)
-    )
 
 
 def _with_combined_half_space(region: Region, multipliers: Vector, slack: Slack) -> Region:
@@ -235,21 +217,21 @@ def _with_combined_half_space(region: Region, multipliers: Vector, slack: Slack)
     return Region(region.lower, region.upper, joined, region.sides, region.neurons)
 
 
-def _kink_slopes(
+def _slopes(
     network: Network, neurons: NeuronBounds, relaxation: Relaxation, rising: Vector, flat: Vector
-) -> tuple[Vector, ...]:
+) -> tuple[Slopes, ...]:
     """Slopes between the hinges' two by the shares of their multipliers; the usual choice where both are zero."""
     total = rising + flat
     share = np.where(total > 0, rising / np.where(total > 0, total, 1.0), np.nan)
-    slopes: list[Vector] = []
+    slopes: list[Slopes] = []
     first = 0
     for k, chosen in enumerate(relaxation.parts.open_neurons):
         layer = network.layers[k]
-        slope = start_slope(layer, neurons.lower[k], neurons.upper[k])
+        slope = start_slopes(layer, neurons.lower[k], neurons.upper[k]).lower
         mine = share[first : first + len(chosen)]
         mixed = layer.negative_slope[chosen] + mine * (layer.positive_slope - layer.negative_slope)[chosen]
         slope[chosen] = np.where(np.isnan(mine), slope[chosen], mixed)
-        slopes.append(slope)
+        slopes.append(Slopes.same(slope))
         first += len(chosen)
     return tuple(slopes)
 

@@ -152,7 +152,7 @@ class Settler:
         low, high = _cut(target.box, *target.box_of(record))
         if any(a > b for a, b in zip(low, high, strict=True)):
             return True
-        if not self._affordable():
+        if not self._network.is_piecewise_linear or not self._affordable():
             return False
         neurons, rows, scales = explorer.neurons(record), _exact(target.rows, target.inputs), self._scales(target)
         fixed = sides.tolist() if sides.any() else None
@@ -171,14 +171,14 @@ class Settler:
                 thorough=self._is_small,
             )
 
-        if value >= -_TIE and refutes(slopes, weights, None):
+        if value >= -_TIE and refutes(slopes[0], weights, None):
             return True
         proposal = self._program(target, explorer.region(record, sides), neurons)
         if proposal is None or proposal.objective < -_TIE:
             return False
         multipliers = proposal.split_multipliers
         return refutes(
-            np.concatenate([*proposal.kink_slopes, np.zeros(0)]),
+            np.concatenate([*(slope.lower for slope in proposal.slopes), np.zeros(0)]),
             proposal.weights,
             None if multipliers is None else np.concatenate([*multipliers, np.zeros(0)]),
         )

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.activations import Curve
+from slir_milp.activations.shift import compiled
 from slir_milp.bounds.backward import Rows, own_rounding
 from slir_milp.bounds.kernel import _binding  # type: ignore[attr-defined]
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector, is_sparse
-from slir_milp.network.normal_form import Network
+from slir_milp.network.normal_form import Layer, Network
 
 LANES = 8
 
@@ -62,6 +64,8 @@ class Settings:
         Whether regions that only rounding keeps open are set aside with the leaves, for exact arithmetic.
     tight_tolerance
         How far below zero, rounding apart, a bound may be for its region to be set aside too.
+    least_interval
+        A curve's interval is split only if it is wider than this share of its larger end (or of one).
     """
 
     ascent_steps: int = 8
@@ -74,6 +78,7 @@ class Settings:
     use_half_space: bool = True
     report_tight: bool = True
     tight_tolerance: float = 0.0
+    least_interval: float = 0.0
 
 
 def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,7 +88,7 @@ def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return wide
 
 
-def _map(affine: Affine, charge: Vector, negative: Vector | None, positive: Vector | None) -> tuple[Any, ...]:
+def _map(affine: Affine, charge: Vector, layer: Layer | None, numbers: dict[Curve, int]) -> tuple[Any, ...]:
     weight = affine.weight
     dense, triple = None, None
     if isinstance(weight, np.ndarray):
@@ -95,26 +100,43 @@ def _map(affine: Affine, charge: Vector, negative: Vector | None, positive: Vect
         weight.sum_duplicates()
         triple = (weight.indptr.astype(np.int32), weight.indices.astype(np.int32), weight.data.astype(np.float64))
     plain = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (affine.bias, charge)]
-    slopes = [np.ascontiguousarray(v, dtype=np.float64) if v is not None else None for v in (negative, positive)]
-    return (affine.rows, affine.columns, dense, triple, *plain, *slopes)
+    if layer is None:
+        return (affine.rows, affine.columns, dense, triple, *plain, None, None, None)
+    slopes = [np.ascontiguousarray(v, dtype=np.float64) for v in (layer.negative_slope, layer.positive_slope)]
+    curve = None
+    if layer.curves:
+        curve = np.full(layer.size, -1, dtype=np.int32)
+        for function, here in layer.curves:
+            curve[here] = numbers.setdefault(function, len(numbers))
+    return (affine.rows, affine.columns, dense, triple, *plain, *slopes, curve)
 
 
 def compile_network(network: Network, slack: Slack) -> _binding.Net:
     """Lay a network out for the kernel; the result may be shared by any number of threads."""
-    maps = [
-        _map(layer.affine, slack.affine[k], layer.negative_slope, layer.positive_slope)
-        for k, layer in enumerate(network.layers)
-    ]
-    maps.append(_map(network.output, slack.affine[-1], None, None))
-    return _binding.Net(maps, np.ascontiguousarray(slack.inputs), slack.offset, slack.underflow)
+    numbers: dict[Curve, int] = {}
+    maps = [_map(layer.affine, slack.affine[k], layer, numbers) for k, layer in enumerate(network.layers)]
+    maps.append(_map(network.output, slack.affine[-1], None, numbers))
+    curves = [compiled(curve.table) for curve in numbers]
+    return _binding.Net(maps, curves, np.ascontiguousarray(slack.inputs), slack.offset, slack.underflow)
 
 
 @dataclass(frozen=True, eq=False)
 class Conjunction:
-    """Rows that a counterexample makes non-positive, all of them at once, as the kernel reads them."""
+    """Rows that a counterexample makes non-positive, all of them at once, as the kernel reads them.
+
+    Attributes
+    ----------
+    rows
+        The rows.
+    strict
+        Shape ``(rows,)``: which of them a counterexample makes negative.
+    least_width
+        Shape ``(inputs,)``: an input no wider than this is not split; ``None`` for zero.
+    """
 
     rows: Rows
     strict: NDArray[np.bool_]
+    least_width: Vector | None = None
 
 
 class Explorer:
@@ -152,6 +174,7 @@ class Explorer:
             np.ascontiguousarray(rows.constants),
             np.ascontiguousarray(own_rounding(rows, network, slack)),
             np.ascontiguousarray(conjunction.strict, dtype=np.uint8),
+            np.zeros(network.input_size) if conjunction.least_width is None else conjunction.least_width,
             settings.ascent_steps,
             settings.first_step,
             settings.decay,
@@ -162,6 +185,7 @@ class Explorer:
             settings.use_half_space,
             settings.report_tight,
             settings.tight_tolerance,
+            settings.least_interval,
             variant,
         )
         self._sizes = tuple(layer.size for layer in network.layers)
@@ -231,11 +255,12 @@ class Explorer:
         Returns
         -------
         tuple
-            How it ended, the best bound, the row ``normal, offset`` at the input that gave it, its minimiser, the kink
-            slopes and the rows' weights.
+            How it ended, the best bound, the row ``normal, offset`` at the input that gave it, its minimiser, the
+            slopes (shape ``(2, neurons)``, lower and upper lines; both that of the free line for a hinge) and the
+            rows' weights.
         """
         end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides, deadline, cancel)
-        return End(end), value, row, minimiser, slopes[: sum(self._sizes)], weights
+        return End(end), value, row, minimiser, slopes[:-1].reshape(2, -1), weights
 
     def descend(
         self, root: Vector, x: Vector, radius: float, steps: int, *, deadline: float, cancel: NDArray[np.int32]

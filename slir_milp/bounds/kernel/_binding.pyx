@@ -9,6 +9,8 @@ import numpy as np
 
 
 cdef extern from "slir.h" nogil:
+    ctypedef struct slir_curve:
+        pass
     int LANES
     ctypedef struct slir_map:
         int rows, columns, stride
@@ -20,10 +22,12 @@ cdef extern from "slir.h" nogil:
         const double *charge
         const double *negative
         const double *positive
+        const int32_t *curve
     ctypedef struct slir_net:
         int inputs, depth, neurons, widest
         const slir_map *maps
         const int *first
+        const slir_curve *const *curves
         const double *input_charge
         double offset_charge, underflow
     ctypedef struct slir_clause:
@@ -33,11 +37,12 @@ cdef extern from "slir.h" nogil:
         const double *constants
         const double *cost
         const uint8_t *strict
+        const double *least_width
     ctypedef struct slir_settings:
         int ascent_steps
         double first_step, decay
         int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
-        double tight_tolerance
+        double tight_tolerance, least_interval
     ctypedef struct slir_layout:
         int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
         int has_half_space, has_slope, depth, volume, bound, size
@@ -91,24 +96,33 @@ cdef class Net:
     cdef slir_net net
     cdef slir_map *maps
     cdef int *first
+    cdef const slir_curve **curves
     cdef list kept
 
-    def __cinit__(self, list maps, const double[::1] input_charge, double offset_charge, double underflow):
-        """Each map is ``(rows, columns, dense or None, (start, column, value) or None, bias, charge, negative, positive)``."""
+    def __cinit__(self, list maps, list curves, const double[::1] input_charge, double offset_charge, double underflow):
+        """A network by its maps and its curves.
+
+        Each map is ``(rows, columns, dense or None, (start, column, value) or None, bias, charge, negative, positive,
+        curve or None)``, where ``curve`` numbers each row's entry in ``curves``.
+        """
         cdef int k, depth = len(maps) - 1
         cdef const double[:, ::1] dense
         cdef const double[::1] vector
         cdef const int32_t[::1] whole
-        self.kept = [input_charge]
+        self.kept = [input_charge, curves]
+        self.curves = <const slir_curve **>calloc(len(curves) + 1, sizeof(void *))
         self.maps = <slir_map *>calloc(depth + 1, sizeof(slir_map))
         self.first = <int *>calloc(depth + 1, sizeof(int))
-        if self.maps == NULL or self.first == NULL:
+        if self.maps == NULL or self.first == NULL or self.curves == NULL:
             raise MemoryError
+        for k in range(len(curves)):
+            self.curves[k] = <const slir_curve *><size_t>curves[k].address
+        self.net.curves = self.curves
         self.net.inputs = maps[0][1]
         self.net.depth = depth
         self.net.widest = self.net.inputs
         for k in range(depth + 1):
-            rows, columns, matrix, triple, bias, charge, negative, positive = maps[k]
+            rows, columns, matrix, triple, bias, charge, negative, positive, curve = maps[k]
             self.maps[k].rows, self.maps[k].columns = rows, columns
             self.net.widest = max(self.net.widest, rows, columns)
             if matrix is not None:
@@ -126,6 +140,8 @@ cdef class Net:
             if k < depth:
                 vector = negative; self.kept.append(vector); self.maps[k].negative = &vector[0]
                 vector = positive; self.kept.append(vector); self.maps[k].positive = &vector[0]
+                if curve is not None:
+                    whole = curve; self.kept.append(whole); self.maps[k].curve = &whole[0]
                 self.first[k] = self.net.neurons
                 self.net.neurons += rows
         self.net.maps = self.maps
@@ -137,6 +153,7 @@ cdef class Net:
     def __dealloc__(self):
         free(self.maps)
         free(self.first)
+        free(self.curves)
 
 
 cdef class Space:
@@ -150,13 +167,16 @@ cdef class Space:
     cdef list kept
 
     def __cinit__(self, Net net, const double[:, ::1] coefficients, const double[:, ::1] inputs,
-                  const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict,
+                  const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict, const double[::1] least_width,
                   int ascent_steps, double first_step, double decay, bint split_inputs, bint split_activations,
                   bint warm_start, bint interval_step, bint use_half_space, bint report_tight, double tight_tolerance,
-                  str variant=""):
+                  double least_interval, str variant=""):
         cdef slir_settings settings
         self.owner = net
-        self.kept = [coefficients, inputs, constants, cost, strict]
+        self.kept = [coefficients, inputs, constants, cost, strict, least_width]
+        if least_width.shape[0] != net.net.inputs:
+            raise ValueError("least_width has the wrong size")
+        self.clause.least_width = &least_width[0]
         self.clause.rows, self.clause.outputs = coefficients.shape[0], coefficients.shape[1]
         self.clause.coefficients, self.clause.inputs = &coefficients[0, 0], &inputs[0, 0]
         self.clause.constants, self.clause.cost, self.clause.strict = &constants[0], &cost[0], &strict[0]
@@ -164,7 +184,7 @@ cdef class Space:
         settings.split_inputs, settings.split_activations = split_inputs, split_activations
         settings.warm_start, settings.interval_step = warm_start, interval_step
         settings.use_half_space, settings.report_tight = use_half_space, report_tight
-        settings.tight_tolerance = tight_tolerance
+        settings.tight_tolerance, settings.least_interval = tight_tolerance, least_interval
         self.kernel = _kernel(variant)
         self.layout = slir_layout_of(&net.net, &self.clause)
         self.space = self.kernel.open(&net.net, &self.clause, &settings)
@@ -190,7 +210,7 @@ cdef class Space:
         cdef double value = 0.0
         cdef double[::1] row = np.zeros(self.owner.net.inputs + 1)
         cdef double[::1] point = np.zeros(self.owner.net.inputs)
-        cdef double[::1] slopes = np.zeros(self.owner.net.neurons + 1)
+        cdef double[::1] slopes = np.zeros(2 * self.owner.net.neurons + 1)
         cdef double[::1] weights = np.zeros(self.clause.rows)
         cdef int end
         cdef int8_t *side = &sides[0] if sides.shape[0] else NULL

@@ -1,9 +1,9 @@
-/* The bound of the conjunction, and its ascent over the kink slopes, the side multipliers and the rows' weights.
+/* The bound of the conjunction, and its ascent over the slopes, the multipliers and the rows' weights.
  *
  * A counterexample makes every row ≤ 0, hence every convex combination.  By Danskin's theorem the derivative of the bound
  * by anything that was chosen is its partial derivative at the minimiser: walk back (coefficients), take the minimiser,
- * walk it forward along the lines that were used; then a kink slope's derivative is coefficient × argument, a side
- * multiplier's is σ × argument, and a row's weight gets the row's value there.
+ * walk it forward along the lines that were used; then a slope's derivative is coefficient × (argument − touching point),
+ * a multiplier's is argument − end, and a row's weight gets the row's value there.
  */
 
 /* Starts `rows` of the clause (or their combination) at the outputs and takes them through the output map. */
@@ -61,6 +61,7 @@ static void walk_forward(slir_space *s, const double *point, double *row_values)
             vec slope = choose(up, load(v->lower_slope + j), load(v->upper_slope + j));
             vec offset = choose(up, load(v->lower_offset + j), load(v->upper_offset + j));
             store(v->argument + j, x);
+            offset = choose((mask)(magnitude(offset) < splat(INFINITY)), offset, splat(0.0));
             store(v->result + j, slope * x + offset);
         }
         below = v->result, padded = v->padded;
@@ -127,38 +128,66 @@ static void keep_best(slir_space *s, double value, double constant, double *best
     memcpy(s->best_weights, s->weights, (size_t)s->clause->rows * sizeof(double));
     for (int k = 0; k < s->net->depth; k++) {
         const slir_level *v = &s->levels[k];
-        double *kink = s->best_kink + s->net->first[k];
-        for (int i = 0; i < v->alive; i++)
-            if (v->open[i]) kink[v->index[i]] = v->convex[i] ? v->lower_slope[i] : v->upper_slope[i];
+        double *lower = s->best_slopes + s->net->first[k], *upper = lower + s->net->neurons;
+        for (int i = 0; i < v->alive; i++) {
+            if (!v->open[i]) continue;
+            int own = v->curve[i] || v->convex[i], hinge = !v->curve[i];
+            lower[v->index[i]] = own ? v->lower_slope[i] : v->upper_slope[i];
+            upper[v->index[i]] = hinge && own ? v->lower_slope[i] : v->upper_slope[i];
+        }
     }
+}
+
+/* Moves the slope that was used by a share of its range, uphill.  Its derivative is coefficient × (argument − touching
+ * point); a hinge's free line touches at zero. */
+static void step_slope(const slir_map *map, slir_level *v, int i, double step) {
+    double c = v->trace[i], touch = 0.0, least, greatest;
+    int above = !(c > 0);
+    if (v->curve[i])
+        touch = above ? v->upper_touch[i] : v->lower_touch[i], least = v->interval[i].least, greatest = v->interval[i].greatest;
+    else {
+        if ((c > 0) != v->convex[i]) return;
+        double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]];
+        /* Clipped to the hinge's own slopes, not to sums of them: a line outside would not enclose it. */
+        least = negative < positive ? negative : positive, greatest = negative < positive ? positive : negative;
+    }
+    double rise = c * (v->argument[i] - touch), range = greatest - least;
+    if (!(rise != 0.0) || !(range < INFINITY)) return;
+    double *slope = above ? &v->upper_slope[i] : &v->lower_slope[i];
+    double next = *slope + (rise > 0 ? step : -step) * range;
+    *slope = !(next > least) ? least : next > greatest ? greatest : next;
+    if (!v->curve[i]) return;
+    if (above) shift_upper(v, i);
+    else shift_lower(v, i);
+}
+
+/* A neuron that was put between ends has μ·(argument − end) ≤ 0; the derivative by μ is argument − end. */
+static void step_multiplier(slir_level *v, int i, double step) {
+    double m = v->multiplier[i], x = v->argument[i];
+    if (!v->curve[i]) { /* cut at zero: only one sign is valid */
+        double sigma = -(double)v->side[i], beta = m * sigma;
+        beta += step * (sigma * x > 0 ? 1.0 : -1.0);
+        v->multiplier[i] = beta > 0 ? beta * sigma : 0.0;
+        return;
+    }
+    double lower = v->side[i] != -1 ? v->interval[i].lower : -INFINITY, upper = v->side[i] != 1 ? v->interval[i].upper : INFINITY;
+    double next;
+    if (m >= 0 && x > upper) next = m + step;
+    else if (m <= 0 && x < lower) next = m - step;
+    else next = m > step ? m - step : m < -step ? m + step : 0.0;
+    v->multiplier[i] = next;
+    v->multiplied[i] = next == 0.0 ? 0.0 : -next * (next > 0 ? upper : lower);
 }
 
 static void step_slopes(slir_space *s, double step) {
     for (int k = 0; k < s->net->depth; k++) {
         slir_level *v = &s->levels[k];
-        const slir_map *map = &s->net->maps[k];
         double largest = 0.0;
         if (s->settings.split_activations)
             for (int i = 0; i < v->alive; i++) largest = fabs(v->trace[i]) > largest ? fabs(v->trace[i]) : largest;
         for (int i = 0; i < v->alive; i++) {
-            if (v->open[i]) {
-                double c = v->trace[i], slope = c * v->argument[i];
-                if (slope != 0.0 && (c > 0) == v->convex[i]) {
-                    double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]];
-                    /* Clipped to the hinge's own slopes, not to sums of them: a line outside would not enclose it. */
-                    double least = negative < positive ? negative : positive;
-                    double greatest = negative < positive ? positive : negative;
-                    double *at = v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i];
-                    double next = *at + (slope > 0 ? step : -step) * (greatest - least);
-                    *at = !(next > least) ? least : next > greatest ? greatest : next;
-                }
-            }
-            if (v->side[i]) {
-                /* multiplier holds β·σ with σ = −side; the bound grows with σ·argument. */
-                double sigma = -(double)v->side[i], beta = v->multiplier[i] * sigma;
-                beta += step * largest * (sigma * v->argument[i] > 0 ? 1.0 : -1.0);
-                v->multiplier[i] = beta > 0 ? beta * sigma : 0.0;
-            }
+            if (v->open[i]) step_slope(&s->net->maps[k], v, i, step);
+            if (v->side[i]) step_multiplier(v, i, step * largest);
         }
     }
 }

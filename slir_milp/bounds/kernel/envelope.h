@@ -31,28 +31,90 @@ static inline double start_slope(double negative, double positive, double lower,
     return upper > -lower ? positive : negative;
 }
 
+/* Range of a hinge over an interval, not rounded. */
+static inline void hinge_range(double negative, double positive, double lower, double upper, double *low, double *high) {
+    double left = lower < 0 ? negative : positive, right = upper < 0 ? negative : positive;
+    double a = left == 0.0 ? 0.0 : left * lower, b = right == 0.0 ? 0.0 : right * upper; /* not 0·∞ */
+    *low = a < b ? a : b, *high = a < b ? b : a;
+    if (lower < 0 && upper > 0) *low = *low < 0 ? *low : 0.0, *high = *high > 0 ? *high : 0.0;
+}
+
+/* Shifts one line of alive neuron a, a curve, to the slope it has. */
+static inline void shift_lower(slir_level *v, int a) {
+    v->lower_offset[a] = -slir_offset(v->curve[a], -1.0, -v->lower_slope[a], &v->interval[a], &v->lower_touch[a]);
+}
+static inline void shift_upper(slir_level *v, int a) {
+    v->upper_offset[a] = slir_offset(v->curve[a], 1.0, v->upper_slope[a], &v->interval[a], &v->upper_touch[a]);
+}
+
+/* Height of a curve's envelope in the middle of its interval: the area between its lines for the interval's width. */
+static inline double middle_height(const slir_level *v, int a) {
+    double middle = 0.5 * v->interval[a].lower + 0.5 * v->interval[a].upper;
+    double height = (v->upper_slope[a] - v->lower_slope[a]) * middle + (v->upper_offset[a] - v->lower_offset[a]);
+    return height < 1e300 ? height : 1e300;
+}
+
+/* Lines of least area around a curve, as alive neuron a. */
+static void lines_of_curve(const slir_space *s, slir_level *v, int a, const slir_curve *curve, double lower, double upper) {
+    slir_interval *interval = &v->interval[a];
+    double slope, at;
+    v->curve[a] = curve;
+    slir_prepare(curve, lower, upper, interval);
+    v->upper_offset[a] = slir_least_area(curve, 1.0, interval, &v->upper_slope[a], &v->upper_touch[a]);
+    v->lower_offset[a] = -slir_least_area(curve, -1.0, interval, &slope, &v->lower_touch[a]);
+    v->lower_slope[a] = -slope;
+    if (!(v->upper_offset[a] < INFINITY)) v->upper_slope[a] = 0.0;
+    if (!(v->lower_offset[a] > -INFINITY)) v->lower_slope[a] = 0.0;
+    v->height[a] = middle_height(v, a);
+    if (s->settings.interval_step) {
+        v->range_high[a] = slir_offset(curve, 1.0, 0.0, interval, &at);
+        v->range_low[a] = -slir_offset(curve, -1.0, 0.0, interval, &at);
+    }
+}
+
+static inline const slir_curve *curve_of(const slir_net *net, const slir_map *map, int i) {
+    return map->curve && map->curve[i] >= 0 ? net->curves[map->curve[i]] : NULL;
+}
+
+static inline int is_unstable(const slir_net *net, const slir_map *map, int i, double lower, double upper) {
+    const slir_curve *curve = curve_of(net, map, i);
+    if (curve) return lower < upper && !(curve->straight && slir_is_line(curve, lower, upper));
+    return lower < 0 && upper > 0 && map->negative[i] != map->positive[i];
+}
+
 /* Fills level k from the bounds of its neurons: which are alive, their lines, and the matrix between the alive ones. */
 static void restrict_level(slir_space *s, int k, const double *lower, const double *upper, const int8_t *sides) {
     const slir_map *map = &s->net->maps[k];
     slir_level *v = &s->levels[k];
-    const double *kink = s->kink + s->net->first[k];
+    double *best_lower = s->best_slopes + s->net->first[k], *best_upper = best_lower + s->net->neurons;
     int m = 0;
     for (int i = 0; i < map->rows; i++) {
-        double ls, lo, us, uo, height;
-        int open = lines_of(map->negative[i], map->positive[i], lower[i], upper[i], kink[i], &ls, &lo, &us, &uo, &height);
-        int side = sides ? sides[i] : 0;
-        if (!open && ls == 0.0 && us == 0.0 && !side) continue;
-        v->index[m] = i, v->lower_slope[m] = ls, v->lower_offset[m] = lo, v->upper_slope[m] = us, v->upper_offset[m] = uo;
-        v->height[m] = height, v->open[m] = (uint8_t)open, v->convex[m] = map->positive[i] > map->negative[i];
+        const slir_curve *curve = curve_of(s->net, map, i);
+        int side = sides ? sides[i] : 0, open;
+        if (curve) {
+            lines_of_curve(s, v, m, curve, lower[i], upper[i]);
+            open = is_unstable(s->net, map, i, lower[i], upper[i]);
+            best_lower[i] = v->lower_slope[m], best_upper[i] = v->upper_slope[m];
+        } else {
+            double ls, lo, us, uo, height, kink = start_slope(map->negative[i], map->positive[i], lower[i], upper[i]);
+            open = lines_of(map->negative[i], map->positive[i], lower[i], upper[i], kink, &ls, &lo, &us, &uo, &height);
+            best_lower[i] = best_upper[i] = kink;
+            if (!open && ls == 0.0 && us == 0.0 && !side) continue;
+            v->lower_slope[m] = ls, v->lower_offset[m] = lo, v->upper_slope[m] = us, v->upper_offset[m] = uo;
+            v->height[m] = height, v->convex[m] = map->positive[i] > map->negative[i], v->curve[m] = NULL;
+            hinge_range(map->negative[i], map->positive[i], lower[i], upper[i], &v->range_low[m], &v->range_high[m]);
+        }
+        v->index[m] = i, v->open[m] = (uint8_t)open;
         v->charge[m] = map->charge[i], v->bias[m] = map->bias[i];
-        v->side[m] = (int8_t)side, v->multiplier[m] = 0.0;
+        v->side[m] = (int8_t)side, v->multiplier[m] = v->multiplied[m] = 0.0;
         m++;
     }
     v->alive = m, v->padded = PAD(m);
     for (int i = m; i < v->padded; i++) {
         v->lower_slope[i] = v->lower_offset[i] = v->upper_slope[i] = v->upper_offset[i] = 0.0;
-        v->charge[i] = v->bias[i] = v->height[i] = v->trace[i] = v->argument[i] = v->result[i] = v->multiplier[i] = 0.0;
-        v->open[i] = 0, v->side[i] = 0;
+        v->charge[i] = v->bias[i] = v->height[i] = v->trace[i] = v->argument[i] = v->result[i] = 0.0;
+        v->multiplier[i] = v->multiplied[i] = 0.0;
+        v->open[i] = 0, v->side[i] = 0, v->curve[i] = NULL;
     }
 }
 

@@ -31,14 +31,19 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
         memcpy(s->weights, record + at->weight, (size_t)s->clause->rows * sizeof(double));
         for (int k = 0; k < net->depth; k++) {
             slir_level *v = &s->levels[k];
-            const double *slope = record + at->slope + net->first[k];
-            for (int i = 0; i < v->alive; i++)
-                if (v->open[i]) /* within the hinge's slopes, as every slope that the ascent leaves */
-                    *(v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i]) = slope[v->index[i]];
+            const double *lower = record + at->slope + net->first[k], *upper = lower + net->neurons;
+            for (int i = 0; i < v->alive; i++) {
+                if (!v->open[i]) continue;
+                int neuron = v->index[i];
+                if (v->curve[i]) {
+                    v->lower_slope[i] = lower[neuron], v->upper_slope[i] = upper[neuron];
+                    shift_lower(v, i), shift_upper(v, i);
+                } else /* within the hinge's slopes, as every slope that the ascent leaves */
+                    *(v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i]) = lower[neuron];
+            }
         }
     } else
         start_weights(s);
-    memcpy(s->best_kink, s->kink, (size_t)net->neurons * sizeof(double));
     *value = ascend(s, constant, &tight, counts);
     if (refutes(s, *value, s->best_weights)) return SLIR_CLOSED_BOUND;
     return tight && s->settings.report_tight ? SLIR_TIGHT : SLIR_OPEN;
@@ -62,7 +67,9 @@ static void evaluate(slir_space *s, const double *x, double *outputs) {
         for (int i = 0; i < map->rows; i++) {
             double z = above[i] + map->bias[i];
             if (k < net->depth) s->true_values[net->first[k] + i] = z;
-            above[i] = k == net->depth ? z : z * (z < 0 ? map->negative[i] : map->positive[i]);
+            const slir_curve *curve = k < net->depth ? curve_of(net, map, i) : NULL;
+            double unused;
+            above[i] = k == net->depth ? z : curve ? slir_evaluate(curve, z, &unused) : z * (z < 0 ? map->negative[i] : map->positive[i]);
         }
         for (int i = map->rows; i < PAD(map->rows); i++) above[i] = 0.0;
         double *other = below;
@@ -136,7 +143,7 @@ static int analyse(slir_space *s, double *record, int8_t *sides, double deadline
         memcpy(row, s->best_row, (size_t)s->inputs * sizeof(double));
         row[s->inputs] = constant;
         memcpy(minimiser_out, s->best_point, (size_t)s->inputs * sizeof(double));
-        memcpy(slopes, s->best_kink, (size_t)s->net->neurons * sizeof(double));
+        memcpy(slopes, s->best_slopes, 2 * (size_t)s->net->neurons * sizeof(double));
         memcpy(weights, s->best_weights, (size_t)s->clause->rows * sizeof(double));
     }
     return end;
@@ -167,7 +174,7 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
     if (input < 0 && neuron < 0) return 0;
     first[at->depth] += 1.0, first[at->volume] *= 0.5, first[at->bound] = value;
     if (counts->max_depth < first[at->depth]) counts->max_depth = first[at->depth];
-    memcpy(first + at->slope, s->best_kink, (size_t)neurons * sizeof(double));
+    memcpy(first + at->slope, s->best_slopes, 2 * (size_t)neurons * sizeof(double));
     memcpy(first + at->weight, s->best_weights, (size_t)s->clause->rows * sizeof(double));
     first[at->has_slope] = 1.0;
     if (s->settings.use_half_space && constant > -INFINITY) {
@@ -180,7 +187,7 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
         first[at->upper + input] = second[at->lower + input] = s->centre[input];
         counts->input_splits++;
     } else {
-        first_side[neuron] = -1, second_side[neuron] = 1;
+        split_neuron(s, neuron, first, second, first_side, second_side);
         counts->activation_splits++;
     }
     open->count++;

@@ -33,7 +33,7 @@ slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause) {
     at.upper = next, next += net->inputs;
     at.neuron_lower = next, next += net->neurons;
     at.neuron_upper = next, next += net->neurons;
-    at.slope = next, next += net->neurons;
+    at.slope = next, next += 2 * net->neurons;
     at.weight = next, next += clause->rows;
     at.normal = next, next += net->inputs;
     at.offset = next++;

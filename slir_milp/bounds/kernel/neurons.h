@@ -1,19 +1,12 @@
 /* Bounds of every pre-activation of a region, layer by layer. */
 
 /* Plain interval arithmetic from the activations below, for the unstable neurons in `list`; tightens lower and upper. */
-static void interval_step(slir_space *s, int k, const int *list, int count, const double *bl, const double *bu,
-                          double *lower, double *upper) {
+static void interval_step(slir_space *s, int k, const int *list, int count, double *lower, double *upper) {
     const slir_map *map = &s->net->maps[k];
     const slir_level *below = &s->levels[k - 1];
-    const slir_map *under = &s->net->maps[k - 1];
     double *centre = s->interval_centre, *radius = s->interval_radius;
     for (int j = 0; j < below->alive; j++) {
-        int i = below->index[j];
-        double left = bl[i] < 0 ? under->negative[i] : under->positive[i];
-        double right = bu[i] < 0 ? under->negative[i] : under->positive[i];
-        double a = left == 0.0 ? 0.0 : left * bl[i], b = right == 0.0 ? 0.0 : right * bu[i]; /* not 0·∞ */
-        double low = a < b ? a : b, high = a < b ? b : a;
-        if (bl[i] < 0 && bu[i] > 0) low = low < 0 ? low : 0.0, high = high > 0 ? high : 0.0;
+        double low = below->range_low[j], high = below->range_high[j];
         centre[j] = 0.5 * low + 0.5 * high;
         radius[j] = (high - centre[j] > centre[j] - low ? high - centre[j] : centre[j] - low) * (1.0 + 8 * 0x1p-53);
     }
@@ -33,10 +26,6 @@ static void interval_step(slir_space *s, int k, const int *list, int count, cons
         if (mid - far > lower[i]) lower[i] = mid - far;
         if (mid + far < upper[i]) upper[i] = mid + far;
     }
-}
-
-static inline int is_unstable(const slir_map *map, int i, double lower, double upper) {
-    return lower < 0 && upper > 0 && map->negative[i] != map->positive[i];
 }
 
 static double now(void) {
@@ -93,25 +82,24 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
         int *list = s->unstable, count = 0;
         if (side)
             for (int i = 0; i < map->rows; i++) {
-                if (side[i] > 0 && lower[i] < 0) lower[i] = 0;
-                if (side[i] < 0 && upper[i] > 0) upper[i] = 0;
+                if (!curve_of(net, map, i)) {
+                    if (side[i] > 0 && lower[i] < 0) lower[i] = 0;
+                    if (side[i] < 0 && upper[i] > 0) upper[i] = 0;
+                }
             }
         if (k && s->settings.interval_step) {
             for (int i = 0; i < map->rows; i++)
-                if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
-            interval_step(s, k, list, count, neuron_lower + net->first[k - 1], neuron_upper + net->first[k - 1], lower,
-                          upper);
+                if (is_unstable(net, map, i, lower[i], upper[i])) list[count++] = i;
+            interval_step(s, k, list, count, lower, upper);
             count = 0;
         }
         for (int i = 0; i < map->rows; i++)
-            if (is_unstable(map, i, lower[i], upper[i])) list[count++] = i;
+            if (is_unstable(net, map, i, lower[i], upper[i])) list[count++] = i;
         for (int from = 0; from < count; from += s->chunk / 2) {
             if (s->width > 128 && must_stop(s)) return SLIR_STOPPED;
             int upto = from + s->chunk / 2 < count ? from + s->chunk / 2 : count;
             if (!bound_some(s, k, list + from, upto - from, lower, upper)) return SLIR_CLOSED_EMPTY;
         }
-        double *kink = s->kink + net->first[k];
-        for (int i = 0; i < map->rows; i++) kink[i] = start_slope(map->negative[i], map->positive[i], lower[i], upper[i]);
         restrict_level(s, k, lower, upper, side);
         restrict_matrix(s, k);
     }

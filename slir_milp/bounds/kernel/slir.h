@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "curve.h"
+
 #define LANES 8 /* every row of a matrix is padded to a multiple of it: the numbers in the widest vector */
 
 typedef struct {
@@ -21,12 +23,14 @@ typedef struct {
     const double *charge;   /* rows: rounding charge per unit of each coefficient, see magnitude.py */
     const double *negative; /* rows: slope of each activation left of zero; NULL for the output map */
     const double *positive; /* rows: slope right of zero */
+    const int32_t *curve;   /* rows: index of the activation among the net's curves, −1 for a hinge; NULL if all are */
 } slir_map;
 
 typedef struct {
     int inputs, depth, neurons, widest;
     const slir_map *maps;       /* depth + 1 */
     const int *first;           /* depth + 1: where each hidden layer begins in a vector over neurons */
+    const slir_curve *const *curves;
     const double *input_charge; /* inputs */
     double offset_charge, underflow;
 } slir_net;
@@ -39,6 +43,7 @@ typedef struct {
     const double *constants;    /* rows */
     const double *cost;         /* rows: what forming a combination can cost, per unit of weight */
     const uint8_t *strict;      /* rows */
+    const double *least_width;  /* inputs: an input no wider is not split */
 } slir_clause;
 
 typedef struct {
@@ -51,13 +56,15 @@ typedef struct {
     int use_half_space;       /* inherit the parent's refuting row? */
     int report_tight;         /* set regions aside that only rounding keeps open? */
     double tight_tolerance;   /* how much more than rounding may keep them open */
+    double least_interval;    /* a curve's interval is split only if it is wider than that many times its larger end (or one) */
 } slir_settings;
 
-/* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on. */
+/* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on:
+ * −1 below and +1 above the point it was split at; for a curve the points are the neuron's bounds, and 2 means both. */
 typedef struct {
     int lower, upper;             /* offsets of the box */
     int neuron_lower, neuron_upper;
-    int slope;                    /* kink slopes of the parent's best bound, one per neuron */
+    int slope;                    /* slopes of the parent's best bound: every neuron's lower line, then the upper ones */
     int weight;                   /* the parent's weights of the rows */
     int normal, offset;           /* the half-space normal·x + offset ≤ 0 */
     int has_half_space, has_slope;

@@ -10,13 +10,17 @@ typedef struct {
     int stride;
     int *start, *column;           /* sparse: the same matrix by its non-zeros */
     double *value;
-    double *height;                /* of each alive neuron's envelope at the kink or at its worse end */
-    double *share;                 /* alive × inputs: each input's share in the width of the neuron's own bounds */
+    double *height;                /* of each alive neuron's envelope: a hinge's at the kink, a curve's in the middle */
+    double *range_low, *range_high; /* of each alive neuron's values */
+    const slir_curve **curve;      /* NULL for a hinge */
+    slir_interval *interval;       /* of a curve's arguments */
+    double *lower_touch, *upper_touch; /* where a curve's lines touch it */
     double *trace;                 /* the last single row's coefficients before a line was chosen */
     double *argument;              /* pre-activations at the minimiser of the relaxed row, walked forward */
     double *result;                /* the lines' values there */
-    double *multiplier;            /* β of each alive neuron's side */
-    int8_t *side;                  /* +1 on the positive side, −1 on the negative, 0 free */
+    double *multiplier;            /* μ: μ·(argument − end) ≤ 0 with the upper end where μ > 0, the lower where μ < 0 */
+    double *multiplied;            /* −μ·end */
+    int8_t *side;                  /* as in a region's sides */
     uint8_t *open;                 /* unstable in this region */
     uint8_t *convex;
 } slir_level;
@@ -39,8 +43,8 @@ struct slir_space {
     int *unstable;
     double *share_all;             /* neurons × inputs, by neuron */
     double *interval_centre, *interval_radius;
-    double *kink;                  /* neurons: slope of each kink line */
-    double *best_kink, *weights, *best_weights, *row_values, *scores;
+    double *best_slopes;           /* 2 × neurons: lower lines, upper lines */
+    double *weights, *best_weights, *row_values, *scores;
     double *point, *best_point, *row, *best_row, *outputs, *forward_a, *forward_b;
     int *order;
     double deadline;               /* on the monotonic clock */
@@ -95,7 +99,7 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     s->unstable = INTS(s->width);
     s->share_all = settings->split_inputs ? DOUBLES((size_t)net->neurons * net->inputs) : DOUBLES(1);
     s->interval_centre = DOUBLES(s->width), s->interval_radius = DOUBLES(s->width);
-    s->kink = DOUBLES(net->neurons), s->best_kink = DOUBLES(net->neurons);
+    s->best_slopes = DOUBLES(2 * (size_t)net->neurons);
     s->weights = DOUBLES(clause->rows), s->best_weights = DOUBLES(clause->rows), s->row_values = DOUBLES(clause->rows);
     s->scores = DOUBLES(n > net->neurons ? n : net->neurons);
     s->point = DOUBLES(n), s->best_point = DOUBLES(n), s->row = DOUBLES(n), s->best_row = DOUBLES(n);
@@ -113,8 +117,10 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
         v->index = INTS(m);
         v->lower_slope = DOUBLES(m), v->lower_offset = DOUBLES(m), v->upper_slope = DOUBLES(m), v->upper_offset = DOUBLES(m);
         v->charge = DOUBLES(m), v->bias = DOUBLES(m), v->height = DOUBLES(m), v->trace = DOUBLES(m);
-        v->share = DOUBLES(m);
-        v->argument = DOUBLES(m), v->result = DOUBLES(m), v->multiplier = DOUBLES(m);
+        v->argument = DOUBLES(m), v->result = DOUBLES(m), v->multiplier = DOUBLES(m), v->multiplied = DOUBLES(m);
+        v->range_low = DOUBLES(m), v->range_high = DOUBLES(m), v->lower_touch = DOUBLES(m), v->upper_touch = DOUBLES(m);
+        v->curve = take(s, (size_t)m, sizeof(slir_curve *));
+        v->interval = take(s, map->curve ? (size_t)m : 1, sizeof(slir_interval));
         v->side = take(s, (size_t)m, 1), v->open = take(s, (size_t)m, 1), v->convex = take(s, (size_t)m, 1);
         if (map->dense) v->weight = DOUBLES((size_t)m * below);
         else v->start = INTS(m + 1), v->column = INTS(map->start[map->rows]), v->value = DOUBLES(map->start[map->rows]);

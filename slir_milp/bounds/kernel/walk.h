@@ -21,17 +21,20 @@ static void through_matrix(const slir_space *s, int k, int rows, const double *a
 }
 
 /* Chooses the lower or upper line by the sign of each coefficient; adds what it costs. */
-static inline void through_lines(const slir_level *v, double *c, const double *multiplied, double *constant, double *error,
+static inline void through_lines(const slir_level *v, double *c, int multiplied, double *constant, double *error,
                                  double *mass) {
     vec sum = splat(0.0), charged = splat(0.0), heavy = splat(0.0);
     for (int j = 0; j < v->padded; j += WIDTH) {
         vec x = load(c + j);
         vec rising = positive_part(x), falling = negative_part(x, rising);
-        vec low = rising * load(v->lower_offset + j), high = falling * load(v->upper_offset + j);
+        /* Where nothing bounds a neuron its offset is infinite: a row that does not speak of it goes on. */
+        vec low = (vec)((mask)(rising * load(v->lower_offset + j)) & (mask)(x > splat(0.0)));
+        vec high = (vec)((mask)(falling * load(v->upper_offset + j)) & (mask)(x < splat(0.0)));
         vec y = rising * load(v->lower_slope + j) + falling * load(v->upper_slope + j);
         if (multiplied) {
-            vec extra = load(multiplied + j);
+            vec extra = load(v->multiplier + j), cost = load(v->multiplied + j);
             y += extra;
+            sum += cost, heavy += magnitude(cost);
             charged += magnitude(extra) * load(v->charge + j);
         }
         sum += low + high + y * load(v->bias + j);
@@ -52,7 +55,7 @@ static void walk_back(slir_space *s, int k, int count, double **rows, double **s
         slir_level *v = &s->levels[j];
         if (trace) memcpy(v->trace, *rows, (size_t)v->padded * sizeof(double));
         for (int r = 0; r < count; r++)
-            through_lines(v, *rows + (int64_t)r * s->width, trace && s->settings.split_activations ? v->multiplier : NULL,
+            through_lines(v, *rows + (int64_t)r * s->width, trace && s->settings.split_activations,
                           &constants[r], &errors[r], &masses[r]);
         through_matrix(s, j, count, *rows, s->width, *spare, s->width);
         double *other = *rows;
