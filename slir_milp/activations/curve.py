@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Offsets(Protocol):
     """One way to know a function well enough to shift lines to it; see :mod:`slir_milp.activations.offsets`."""
 
-    name: str
-    """For people: "breakpoints", "critical points", "curvature", "slope range", "Lipschitz constant"."""
+    @property
+    def name(self) -> str:
+        """For people: "breakpoints", "critical points", "curvature", "slope range", "Lipschitz constant"."""
+        ...
 
     def table(self) -> Table:
         """Everything proven of the function."""

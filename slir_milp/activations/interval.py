@@ -114,6 +114,9 @@ def _inverse(a: Interval) -> Interval | None:
 
 
 def _divide(a: Interval, b: Interval) -> Interval | None:
+    if a[0].is_finite() and a[1].is_finite() and b[0] == b[1] and not b[0].is_zero():
+        ends = (a[0] / b[0], a[1] / b[0])  # (exact where the quotient is)
+        return _tidy(*ends) if b[0] > ZERO else _tidy(ends[1], ends[0])
     inverse = _inverse(b)
     return None if inverse is None else _mul(a, inverse)
 

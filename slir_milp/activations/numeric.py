@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations.formula import Formula
+from slir_milp.activations.rewrite import beyond_one, is_one
 
 Vector = NDArray[np.float64]
 
@@ -68,22 +69,10 @@ def evaluate(formula: Formula, x: Vector) -> Vector:
                     known[node] = np.asarray(node.value)
                 case "pi":
                     known[node] = np.asarray(math.pi)
-                case "log" if (rest := _beyond_one(node.arguments[0])) is not None:
+                case "log" if (rest := beyond_one(node.arguments[0])) is not None:
                     known[node] = np.log1p(known[rest])
-                case "sub" if _is_one(node.arguments[1]) and node.arguments[0].operator == "exp":
+                case "sub" if is_one(node.arguments[1]) and node.arguments[0].operator == "exp":
                     known[node] = np.expm1(known[node.arguments[0].arguments[0]])
                 case _:
                     known[node] = FUNCTIONS[node.operator](*(known[a] for a in node.arguments))
     return np.broadcast_to(known[formula], points.shape).astype(np.float64)
-
-
-def _is_one(node: Formula) -> bool:
-    return node.operator == "constant" and node.value == 1.0
-
-
-def _beyond_one(node: Formula) -> Formula | None:
-    """The other term of a sum with one."""
-    if node.operator != "add":
-        return None
-    a, b = node.arguments
-    return b if _is_one(a) else a if _is_one(b) else None
