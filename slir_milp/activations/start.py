@@ -108,8 +108,9 @@ def value_near(table: Table, x: float) -> float:
 def slope_near(table: Table, x: float) -> float:
     """About the derivative at a finite number, from the right where there are two; zero if it is unknown: no bound."""
     i = int(segment_of(table, np.array(x)))
-    if math.isfinite(table.slope_error[i]):
-        return float(polynomial(table.coefficients[i], np.asarray(x - table.centre[i]))[1])
+    if math.isfinite(table.slope_error[i]) or table.coefficients[i].any():
+        slope = polynomial(table.coefficients[i], np.asarray(x - table.centre[i]))[1]
+        return float(np.clip(slope, table.slope_low[i], table.slope_high[i]))
     known = [s for s in (float(table.slope_low[i]), float(table.slope_high[i])) if math.isfinite(s)]
     return sum(known) / len(known) if known else 0.0
 

@@ -169,13 +169,15 @@ def _concave(table: Table, slope: float, first: int, last: int, a: float, b: flo
     for segment in (at, at - 1):
         if segment >= first:
             from_ = max(a, float(table.knots[segment]))
-            if add_down(derivative(segment, from_), -table.slope_error[segment]) >= slope:
+            steepness = add_down(derivative(segment, from_), -table.slope_error[segment])
+            if max(steepness, table.slope_low[segment]) >= slope:
                 begin = from_
                 break
     for segment in (at, at + 1):
         if segment <= last:
             to = min(b, float(table.knots[segment + 1]))
-            if add_up(derivative(segment, to), table.slope_error[segment]) <= slope:
+            steepness = add_up(derivative(segment, to), table.slope_error[segment])
+            if min(steepness, table.slope_high[segment]) <= slope:
                 beyond = to
                 break
 
