@@ -1,7 +1,7 @@
 """Formulas rewritten as equal ones in which nothing cancels.
 
-Graphs spell ``sigmoid`` as ``1/(1 + exp(−x))``, and GELU with ``1 + erf(x/√2)``: exact, but far out, the one swallows all
-that is left of the other term.  The identities here hold for every real number.
+Graphs spell ``sigmoid`` as ``1/(1 + exp(−x))``, and GELU with ``1 + erf(x/√2)``: exact, but far out the one swallows
+all that is left of the other term.  The identities here hold for every real number.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def _rewrite(node: Formula) -> Formula:
             return apply("sigmoid", -rest.arguments[0]) * node.arguments[0]
         case "div" if beyond_one(node.arguments[1]) == node.arguments[0]:
             return 1 - 1 / node.arguments[1]
+        case "div" if beyond_one(node.arguments[1]) == -node.arguments[0]:
+            return 1 / node.arguments[1] - 1
     return node
 
 

@@ -110,6 +110,6 @@ def fit(expansion: Expansion, lower: float, upper: float) -> Fit | None:
 
 def _precision(size: float) -> float:
     """Relative error asked for at a distance from zero: full where networks live, less far out and next to poles."""
-    if 2.0**-8 <= size <= 16.0:
+    if 2.0**-8 <= size <= 8.0:
         return 2.0**-46
     return 2.0**-42 if 2.0**-16 <= size <= 2.0**16 else 2.0**-36

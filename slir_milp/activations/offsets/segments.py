@@ -1,4 +1,4 @@
-"""From a formula to the segments of its table; the theorem is in :mod:`~slir_milp.activations.offsets.critical_points`."""
+"""From a formula to its table; why it is valid stands in :mod:`slir_milp.activations.offsets.critical_points`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_FAR = 300
 
 @dataclass(slots=True)
 class Segment:
-    """A segment before it becomes a row of the table; slopes at the ends are known if the curvature is."""
+    """A segment before it becomes a row of the table; with a fit, the analytic formula and its slopes at the ends."""
 
     lower: float
     upper: float
@@ -41,6 +41,7 @@ class Segment:
     fit: Fit | None = None
     curvature: int = 0
     ends: tuple[Interval, Interval] | None = None
+    formula: Formula | None = None
 
 
 class _TooMany(Exception):
@@ -100,13 +101,13 @@ class _Builder:
         here = enclose(self.formula, interval(end, end))
         if min(abs(here[0]), abs(here[1])) > _HUGE:
             return True
-        size = max(abs(here[1]), 2.0**-30)
+        size = abs(here[1]) + 2.0**-30
         return bool(values[1] - values[0] <= size * 2.0**-54 and slopes[1] - slopes[0] <= size * 2.0**-54)
 
     def cover(self, lower: float, upper: float, rooted: bool = False) -> None:
         """Append segments from ``lower`` to ``upper``."""
         try:
-            formula = resolve(self.formula, lower, upper)
+            formula = stable(resolve(self.formula, lower, upper))
         except Undefined:
             self.rough(lower, upper)
             return
@@ -243,7 +244,7 @@ class _Builder:
         if slopes[0] < 0 < slopes[1]:
             values = self.around(expansion, found, values, slopes, lower, upper, curvature)
         corners = tuple((e[1].lower(), e[1].upper()) for e in ends)
-        return Segment(lower, upper, values, slopes, found, curvature, (corners[0], corners[1]))
+        return Segment(lower, upper, values, slopes, found, curvature, (corners[0], corners[1]), formula)
 
     def around(
         self,
@@ -349,7 +350,7 @@ def _pieces(segments: list[Segment]) -> tuple[list[int], list[int]]:
         joint = CONVEX | CONCAVE
         if segments[i].fit is not None and before is not None and after is not None:
             left, right = before[1], after[0]
-            if not (left == right):
+            if segments[i].formula != segments[i - 1].formula:
                 joint = (CONVEX if left[1] <= right[0] else 0) | (CONCAVE if left[0] >= right[1] else 0)
         both = curvature[-1] & here & joint
         if both or (here == 0 and curvature[-1] == 0):
