@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from slir_milp.errors import NetworkError, OptionError, QueryError, SlirError, SlirWarning
     from slir_milp.network import Network, load_network
     from slir_milp.query import Query, load_query, parse_query
-    from slir_milp.search import Engine, Options, Progress, Reason, Splitting, Statistics, Status, Verdict, Witness
+    from slir_milp.search import Engine, Options, Progress, Reason, SlopeRule, Splitting, Statistics
+    from slir_milp.search import Status, Verdict, Witness
     from slir_milp.search import verify as verify
 
 _EXPORTS = {
@@ -25,7 +26,7 @@ _EXPORTS = {
     "slir_milp.network": ("Network", "load_network"),
     "slir_milp.query": ("Query", "load_query", "parse_query"),
     "slir_milp.search": (
-        *("Engine", "Options", "Progress", "Reason", "Splitting", "Statistics", "Status", "Verdict", "Witness"),
+        *("Engine", "Options", "Progress", "Reason", "SlopeRule", "Splitting", "Statistics", "Status", "Verdict", "Witness"),
         "verify",
     ),
 }
@@ -43,6 +44,7 @@ __all__ = [
     "Reason",
     "SlirError",
     "SlirWarning",
+    "SlopeRule",
     "Splitting",
     "Statistics",
     "Status",

@@ -19,12 +19,14 @@ cdef extern from "curve.h" nogil:
         const int32_t *first
         const int8_t *curvature
         const int32_t *piece
+        const double *steepness
     ctypedef struct slir_interval:
         double least, greatest
     void slir_prepare(const slir_curve *, double, double, slir_interval *)
     double slir_offset(const slir_curve *, double, double, const slir_interval *, double *)
     double slir_least_area(const slir_curve *, double, const slir_interval *, double *, double *)
     double slir_evaluate(const slir_curve *, double, double *)
+    double slir_polynomial(const slir_segment *, double, double *)
     int slir_is_line(const slir_curve *, double, double)
 
 
@@ -45,6 +47,13 @@ cdef class Compiled:
         self.curve.knot, self.curve.knot_low, self.curve.knot_high = &knots[0], &knot_low[0], &knot_high[0]
         self.curve.segment = <const slir_segment *>&segments[0, 0]
         self.curve.first, self.curve.curvature, self.curve.piece = &first[0], &curvature[0], &piece[0]
+        steepness = np.zeros(len(segments))
+        cdef double[::1] slope = steepness
+        cdef Py_ssize_t i
+        for i in range(1, segments.shape[0]):
+            slir_polynomial(&self.curve.segment[i], knots[i], &slope[i])
+        self.kept.append(steepness)
+        self.curve.steepness = &slope[0]
 
     @property
     def address(self):

@@ -25,6 +25,7 @@ typedef struct {
     const int32_t *first;                      /* pieces + 1 */
     const int8_t *curvature;                   /* pieces */
     const int32_t *piece;                      /* of each segment */
+    const double *steepness;                   /* segments: slope of the polynomial at the left knot */
 } slir_curve;
 
 /* An interval of arguments, what the polynomials say at its ends, and the extreme slopes in between. */
@@ -99,7 +100,7 @@ static double slir_rough(const slir_curve *c, int i, double sign, double slope, 
     double rise = sign > 0 ? s->slope_high : -s->slope_low, fall = sign > 0 ? s->slope_low : -s->slope_high;
     /* Three lines are above: from the left end as steep as can be, to the right end, and the level of the top. */
     double m[3], at_a[3], at_b[3];
-    int lines = 0, straight = (sign > 0 ? s->error_high : s->error_low) < INFINITY;
+    int lines = 0, smooth = (sign > 0 ? s->error_high : s->error_low) < INFINITY;
     double width = b - a;
     if (fa < INFINITY && rise < INFINITY) {
         double move = rise * width;
@@ -131,13 +132,13 @@ static double slir_rough(const slir_curve *c, int i, double sign, double slope, 
             if (bound < best) best = bound, *x = a + (at_a[l] - at_a[k]) / (m[k] - m[l]);
         }
     }
-    if (straight) { /* a polynomial of degree one is greatest at an end */
-        for (int k = 2; k <= SLIR_DEGREE; k++) straight &= s->coefficient[k] == 0.0;
-        if (straight && width < INFINITY) {
-            double left = slir_height(fa, slope, a), right = slir_height(fb, slope, b);
-            double bound = left > right ? left : right;
-            if (bound < best) best = bound, *x = left > right ? a : b;
-        }
+    if (smooth && width < INFINITY) { /* |p''| ≤ bend: the polynomial is at most its chord and bend·width²/8 */
+        double from = fabs(a - s->centre), to = fabs(b - s->centre), radius = from > to ? from : to, bend = 0.0;
+        for (int k = SLIR_DEGREE; k >= 2; k--) bend = bend * radius + k * (k - 1) * fabs(s->coefficient[k]);
+        double left = slir_height(fa, slope, a), right = slir_height(fb, slope, b);
+        double bound = left > right ? left : right, room = 0.125 * bend * width * width * (1 + 64 * SLIR_UNIT);
+        bound += room + 4 * SLIR_UNIT * (fabs(bound) + room);
+        if (bound < best) best = bound, *x = left > right ? a : b;
     }
     if (!(*x >= a)) *x = a;
     if (*x > b) *x = b;
@@ -148,7 +149,7 @@ static double slir_rough(const slir_curve *c, int i, double sign, double slope, 
 static inline double slir_root(const slir_segment *s, double wanted, double a, double b, double from, double to) {
     double share = (from - wanted) / (from - to), x = a + share * (b - a);
     if (!(x >= a && x <= b)) x = 0.5 * a + 0.5 * b;
-    for (int step = 0; step < 4; step++) {
+    for (int step = 0; step < 12; step++) {
         double t = x - s->centre, p = s->coefficient[SLIR_DEGREE], d = 0.0, e = 0.0;
         for (int k = SLIR_DEGREE - 1; k >= 0; k--) {
             e = e * t + d;
@@ -186,34 +187,28 @@ static double slir_concave(const slir_curve *c, double sign, double slope, const
     else if (sign * right - slope >= 0)
         i = last, at = b, p = pb, before = slir_excess(-sign * right, c->segment[last].slope_error, -slope);
     else {
-        /* The slopes fall from segment to segment. */
-        int low = first, high = last, found = -1;
-        while (low <= high) {
-            int middle = (low + high) / 2;
-            const slir_segment *s = &c->segment[middle];
-            double most = sign > 0 ? s->slope_high : -s->slope_low, least = sign > 0 ? s->slope_low : -s->slope_high;
-            if (least > slope) low = middle + 1;
-            else if (most < slope) high = middle - 1;
-            else { found = middle; break; }
+        /* The slopes fall from segment to segment: the last one that begins steeper than the line has the touching
+         * point, or its end is a corner. */
+        int beyond = last + 1;
+        i = first;
+        while (beyond - i > 1) {
+            int middle = (i + beyond) / 2;
+            if (sign * c->steepness[middle] > slope) i = middle;
+            else beyond = middle;
         }
-        double d;
-        if (found >= 0) {
-            const slir_segment *s = &c->segment[i = found];
-            double from = found == first ? a : c->knot[found], to = found == last ? b : c->knot[found + 1];
-            double steep = found == first ? left : sign > 0 ? s->slope_high : s->slope_low;
-            double flat = found == last ? right : sign > 0 ? s->slope_low : s->slope_high;
-            at = slir_root(s, wanted, from, to, steep, flat);
-            p = slir_polynomial(s, at, &d);
-            after = slir_excess(sign * d, s->slope_error, slope), before = slir_excess(-sign * d, s->slope_error, -slope);
-        } else { /* between two segments: a corner */
-            i = low <= last ? low : last;
-            at = i > first ? c->knot[i] : a;
-            p = slir_polynomial(&c->segment[i], at, &d);
-            after = slir_excess(sign * d, c->segment[i].slope_error, slope);
-            if (i > first) {
-                slir_polynomial(&c->segment[i - 1], at, &d);
-                before = slir_excess(-sign * d, c->segment[i - 1].slope_error, -slope);
-            }
+        const slir_segment *s = &c->segment[i];
+        double from = i == first ? a : c->knot[i], to = i == last ? b : c->knot[i + 1], d, end;
+        double begin = i == first ? left : c->steepness[i];
+        slir_polynomial(s, to, &end);
+        at = sign * end - slope >= 0 ? to : slir_root(s, wanted, from, to, begin, end);
+        p = slir_polynomial(s, at, &d);
+        after = slir_excess(sign * d, s->slope_error, slope), before = slir_excess(-sign * d, s->slope_error, -slope);
+        /* Past a point where the slope is known to have fallen below the line's, nothing can touch. */
+        if (i > first && slir_excess(-sign * begin, s->slope_error, -slope) == 0.0) a = from;
+        if (i < last) {
+            double next = slir_excess(sign * c->steepness[i + 1], c->segment[i + 1].slope_error, slope);
+            if (next == 0.0) b = to;
+            if (at == to) after = next;
         }
     }
     *x = at;
@@ -320,7 +315,7 @@ static inline double slir_evaluate(const slir_curve *c, double x, double *slope)
  * The area between function and line is width·(slope·m + offset(slope)) up to a constant, with the middle m: it is least
  * for the supporting line of the hull at m.  The slope's derivative is m − (touching point), so contacts left and right
  * of m close in on it: the next slope is that of the chord between them. */
-static double slir_least_area(const slir_curve *c, double sign, const slir_interval *v, double *slope, double *x) {
+static inline double slir_least_area(const slir_curve *c, double sign, const slir_interval *v, double *slope, double *x) {
     double width = v->upper - v->lower, middle = 0.5 * v->lower + 0.5 * v->upper, d;
     if (!(width < INFINITY)) {
         *slope = 0.0;
@@ -356,6 +351,31 @@ static double slir_least_area(const slir_curve *c, double sign, const slir_inter
         if ((at <= left && left == v->lower) || (at >= right && right == v->upper)) break;
     }
     *slope = best_slope;
+    return best_offset;
+}
+
+/* The usual rule of other verifiers, for comparison: the tangent at the middle of a concave function; else the chord where
+ * it is valid; else the tangent through that end of the graph which leaves less area. */
+static inline double slir_hand_crafted(const slir_curve *c, double sign, const slir_interval *v, double *slope, double *x) {
+    double middle = 0.5 * v->lower + 0.5 * v->upper, d, best = INFINITY, best_offset = INFINITY;
+    int concave = 1;
+    for (int j = c->piece[v->first]; j <= c->piece[v->last]; j++) concave &= sign * c->curvature[j] < 0;
+    if (concave || !(v->upper > v->lower) || !(v->upper - v->lower < INFINITY)) {
+        slir_evaluate(c, middle, &d);
+        *slope = v->upper - v->lower < INFINITY ? sign * d : 0.0;
+        return slir_offset(c, sign, *slope, v, x);
+    }
+    double left = sign * slir_evaluate(c, v->lower, &d), right = sign * slir_evaluate(c, v->upper, &d);
+    double chord = (right - left) / (v->upper - v->lower);
+    for (int e = 0; e < 2; e++) {
+        double end = e ? v->upper : v->lower, value = e ? right : left, s = chord, at, offset = slir_offset(c, sign, s, v, &at);
+        for (int turn = 0; turn < 8 && at > v->lower && at < v->upper; turn++) {
+            double next = (offset + s * at - value) / (at - end);
+            if (!(fabs(next) < INFINITY) || fabs(next - s) <= 1e-9 * fabs(s)) break;
+            s = next, offset = slir_offset(c, sign, s, v, &at);
+        }
+        if (offset + s * middle < best) best = offset + s * middle, best_offset = offset, *slope = s, *x = at;
+    }
     return best_offset;
 }
 

@@ -42,7 +42,10 @@ def compiled(table: Table) -> _shift.Compiled:
         )
         piece = np.repeat(np.arange(len(table.piece_curvature)), np.diff(table.piece_first))
         found = _shift.Compiled(
-            *(np.ascontiguousarray(v, dtype=np.float64) for v in (table.knots, table.knot_low, table.knot_high, segments)),
+            *(
+                np.ascontiguousarray(v, dtype=np.float64)
+                for v in (table.knots, table.knot_low, table.knot_high, segments)
+            ),
             np.ascontiguousarray(table.piece_first, dtype=np.int32),
             np.ascontiguousarray(table.piece_curvature, dtype=np.int8),
             piece.astype(np.int32),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from slir_milp._version import __version__
 from slir_milp.commands.exit_code import ExitCode
-from slir_milp.search.verdict import Engine, Options, Splitting
+from slir_milp.search.verdict import Engine, Options, SlopeRule, Splitting
 
 if TYPE_CHECKING:
     Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -106,6 +106,8 @@ def options(arguments: argparse.Namespace) -> Options:
         memory_limit=None if memory is None else int(memory * _BYTES_PER_MB),
         engine=Engine(arguments.engine),
         splitting=Splitting(arguments.split),
+        slopes=SlopeRule(arguments.slopes),
+        delta=arguments.delta,
         jobs=arguments.jobs,
         seed=arguments.seed,
     )
@@ -170,6 +172,19 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
         default=Splitting.AUTO.value,
         help="what branching divides: the inputs' ranges or the activations' sides; auto: by score (default)",
     )
+    group.add_argument(
+        "--slopes",
+        choices=[rule.value for rule in SlopeRule],
+        default=SlopeRule.OPTIMISED.value,
+        help="slopes of the lines: of least area, then optimised (default); the former alone; the usual tangents and chords",
+    )
+    group.add_argument(
+        "--delta",
+        type=_share,
+        default=Options.delta,
+        metavar="D",
+        help="with curved activations: split no region shorter than D times the input set (default: %(default)s)",
+    )
     group.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
     group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
 
@@ -189,6 +204,16 @@ def _positive(text: str) -> float:
         value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to below 1")
     return value
 
 

@@ -18,7 +18,7 @@ from slir_milp.search.replay import Replayer
 from slir_milp.search.settle import Settler
 from slir_milp.search.splitting import choose
 from slir_milp.search.state import State
-from slir_milp.search.verdict import Engine, Options, Reason
+from slir_milp.search.verdict import Engine, OpenRegion, Options, Reason
 
 _WORK_PER_CALL = 4.0e7
 """Multiplications after which a worker looks up: some tens of milliseconds."""
@@ -28,6 +28,8 @@ _WORK_OF_PATIENCE = 2.0e10
 _CALLS_PER_TURN = 64
 _SLIVER = 1e-3
 _KEPT_EXPLORERS = 4
+_MOST_UNDECIDED = 64
+"""Undecided regions of one conjunction after which a network with curves is given up: it will not be ``unsat``."""
 
 Explorers = dict[tuple[Target, Settings], Explorer]
 
@@ -197,11 +199,18 @@ class Search:
             self.frontier.put(Piece(target, records, sides), last=False)
             if not len(leaves):
                 return
-        for x in (low, high, 0.5 * low + 0.5 * high):
+        points = [low, high, 0.5 * low + 0.5 * high, *([] if point is None else [point])]
+        for x in points:
             if self.hunt.replay(x, target):
                 return
+        margins = [target.margin(self._network, x) for x in points]
+        nearest = int(np.argmin(margins))
+        bound, ends = float(record[target.layout["bound"]]), (tuple(low.tolist()), tuple(high.tolist()))
         with self._state.condition:
-            target.undecided.append((low.copy(), high.copy(), float(record[target.layout["bound"]])))
+            target.undecided.append(OpenRegion(*ends, bound, tuple(points[nearest].tolist()), margins[nearest]))
+            too_many = len(target.undecided) >= _MOST_UNDECIDED
+        if too_many and not self._network.is_piecewise_linear:
+            self._state.stop(Reason.TOO_SMALL)
 
     def _close_by_solver(self, piece: Piece, explorers: Explorers) -> tuple[Piece, bool]:
         """Engines ``lp`` and ``milp``: ask the solver about the newest region; what is left, and if it is gone."""
@@ -218,7 +227,7 @@ class Search:
             if closed:
                 self._claimed.append(region)
         for x in points:
-            if target.meets(self._network, x) and self.hunt.replay(x, target):
+            if target.margin(self._network, x) <= 0 and self.hunt.replay(x, target):
                 break
         if closed:
             with self._state.condition:

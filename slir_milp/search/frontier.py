@@ -21,6 +21,7 @@ from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box
 from slir_milp.search.state import State
 from slir_milp.search.target import Root
+from slir_milp.search.verdict import OpenRegion
 
 Records = NDArray[np.float64]
 Sides = NDArray[np.int8]
@@ -55,7 +56,7 @@ class Target:
     calls
         How often a worker has taken it up: targets take turns.
     undecided
-        Boxes too small to split that could not be decided: lower end, upper end, bound.
+        Regions too small to split that could not be decided.
     """
 
     box: Box
@@ -70,20 +71,21 @@ class Target:
     closed: float = 0.0
     chosen: bool = False
     calls: int = 0
-    undecided: list[tuple[Vector, Vector, float]] = field(default_factory=list)
+    undecided: list[OpenRegion] = field(default_factory=list)
 
     @property
     def inputs(self) -> int:
         """Number of inputs."""
         return len(self.root.region.lower)
 
-    def meets(self, network: Network, x: Vector) -> bool:
-        """Whether a point meets every row in plain float64: worth replaying."""
+    def margin(self, network: Network, x: Vector) -> float:
+        """Largest row at a point in plain float64; where it is not positive the point is worth replaying."""
         rows = self.conjunction.rows
-        values = rows.coefficients @ network(x) + rows.constants
-        if rows.inputs is not None:
-            values = values + rows.inputs @ x
-        return bool((values <= 0).all())
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = rows.coefficients @ network(x) + rows.constants
+            if rows.inputs is not None:
+                values = values + rows.inputs @ x
+        return float(values.max())
 
     def box_of(self, records: Records) -> tuple[Vector, Vector]:
         """Lower and upper ends of the boxes of one record, or of several (one a row)."""

@@ -29,6 +29,7 @@ from slir_milp.search.verdict import (
     Progress,
     ProgressCallback,
     Reason,
+    SlopeRule,
     Statistics,
     Status,
     Verdict,
@@ -114,6 +115,12 @@ class _Run:
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
         self.charges = GrowingCharges(self.network)
         self.outputs = OutputBounds(self.network)
+        self.delta = 0.0 if self.network.is_piecewise_linear else self.options.delta
+        self.settings = Settings(
+            ascent_steps=8 if self.options.slopes is SlopeRule.OPTIMISED else 0,
+            hand_crafted=self.options.slopes is SlopeRule.HAND_CRAFTED,
+            least_interval=self.delta,
+        )
         self.unsettled = False
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
@@ -186,8 +193,8 @@ class _Run:
 
     def _root(self, clause: Clause, root: Root, region: Region, charges: Charges) -> _Opened:
         """Bound one conjunction; the neuron bounds found serve the next one over the same box too."""
-        conjunction = conjunction_of(clause, root, charges.slack)
-        explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, Settings())
+        conjunction = conjunction_of(clause, root, charges.slack, self.delta)
+        explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, self.settings)
         record, sides = explorer.record(region)
         end, value, *_ = explorer.analyse(record, sides, deadline=self.limits.deadline, cancel=self.limits.flag)
         tightened = region
@@ -221,9 +228,9 @@ class _Run:
     def _settings(self, opened: _Opened) -> Settings:
         """Where a strict row makes ties decidable, and exact arithmetic is cheap, near ties are set aside early."""
         if opened.record is None or not opened.conjunction.strict.any() or not is_small(self.network):
-            return Settings()
+            return self.settings
         bound = float(opened.record[opened.layout["bound"]])
-        return Settings(tight_tolerance=_NEAR_TIE * abs(bound) if np.isfinite(bound) else 0.0)
+        return replace(self.settings, tight_tolerance=_NEAR_TIE * abs(bound) if np.isfinite(bound) else 0.0)
 
     def _sharpened(self, region: Region) -> Charges:
         """Rounding charges from the bounds found at the root: in deep networks far smaller than from intervals."""
@@ -240,7 +247,7 @@ class _Run:
             # The answer is about real arithmetic; that the deployed network differs there is part of it.
             detail = "ONNX Runtime computes other outputs there; see the witness."
             return self._answer(Status.SAT, Reason.EXACT_WITNESS, detail=detail, witness=near_miss)
-        undecided = [bound for target in self.targets for _, _, bound in target.undecided]
+        undecided = [region.bound for target in self.targets for region in target.undecided]
         if reason is None and not undecided and not self.unsettled and not len(self.search.frontier):
             return self._answer(Status.UNSAT, Reason.PROVED if self.clauses else Reason.EMPTY)
         reason = reason or Reason.TOO_SMALL
@@ -282,7 +289,7 @@ class _Run:
             for low, high, bound in zip(lower, upper, np.sort(bounds)[:most], strict=True):
                 found.append(OpenRegion(tuple(low.tolist()), tuple(high.tolist()), float(bound)))
         for target in self.targets:
-            found += [OpenRegion(tuple(a.tolist()), tuple(b.tolist()), bound) for a, b, bound in target.undecided]
+            found += target.undecided
         return tuple(sorted(found, key=lambda region: region.bound)[:most])
 
     def _closed_fraction(self) -> float:

@@ -134,12 +134,12 @@ class OutputBounds:
         return ends[0], ends[1]
 
 
-def conjunction_of(clause: Clause, root: Root, slack: Slack) -> Conjunction:
+def conjunction_of(clause: Clause, root: Root, slack: Slack, least_share: float = 0.0) -> Conjunction:
     """Rows of a clause as exact float64 functionals that every counterexample makes non-positive.
 
     Each row is scaled by a power of two (which is exact) to a largest coefficient near one, so that rows of different
     units can be combined.  What a coefficient is off its true value by is charged to the constant, with the largest
-    values that inputs and outputs can take.
+    values that inputs and outputs can take.  No input is split to less than ``least_share`` of the root's width.
     """
     matrix = clause.row_matrix()
     constants = matrix.constant.copy()
@@ -162,5 +162,7 @@ def conjunction_of(clause: Clause, root: Root, slack: Slack) -> Conjunction:
     )
     scale = np.where(exact, scale, 1.0)
     return Conjunction(
-        Rows(matrix.outputs * scale[:, None], matrix.inputs * scale[:, None], constants * scale), matrix.strict.copy()
+        Rows(matrix.outputs * scale[:, None], matrix.inputs * scale[:, None], constants * scale),
+        matrix.strict.copy(),
+        least_share * (root.region.upper - root.region.lower),
     )

@@ -62,6 +62,14 @@ class Splitting(StrEnum):
     ACTIVATION = "activation"
 
 
+class SlopeRule(StrEnum):
+    """How the slopes of lines are chosen; every choice is sound."""
+
+    OPTIMISED = "optimised"
+    LEAST_AREA = "least-area"
+    HAND_CRAFTED = "hand-crafted"
+
+
 MOST_JOBS = 256
 
 
@@ -77,6 +85,13 @@ class Options:
         Bytes of resident memory; ``None`` for no limit.
     engine, splitting
         See :class:`Engine` and :class:`Splitting`.
+    slopes
+        See :class:`SlopeRule`: lines of least area, then ascent; these lines alone; or the tangents and chords of other
+        verifiers alone, to compare with.
+    delta
+        A network with curved activations is decided up to this: a region all of whose sides are shorter than ``delta``
+        times the input set's is not split any more, and the answer is ``unknown`` if it cannot be decided as it is.
+        Networks of hinges are split as far as numbers allow.
     jobs
         Threads; 0 means one per available core.  With one job a run is reproducible region for region.
     seed
@@ -87,6 +102,8 @@ class Options:
     memory_limit: int | None = None
     engine: Engine = Engine.AUTO
     splitting: Splitting = Splitting.AUTO
+    slopes: SlopeRule = SlopeRule.OPTIMISED
+    delta: float = 1e-6
     jobs: int = 0
     seed: int = 0
 
@@ -97,6 +114,10 @@ class Options:
             raise OptionError(f"the memory limit must be positive, not {self.memory_limit}")
         if not isinstance(self.engine, Engine) or not isinstance(self.splitting, Splitting):
             raise OptionError("the engine must be one of Engine, and the splitting one of Splitting")
+        if not isinstance(self.slopes, SlopeRule):
+            raise OptionError("the slopes must be one of SlopeRule")
+        if not (isinstance(self.delta, (int, float)) and 0 <= self.delta < 1):
+            raise OptionError(f"delta must be a number from 0 to below 1, not {self.delta}")
         if not isinstance(self.jobs, int) or not 0 <= self.jobs <= MOST_JOBS:
             raise OptionError(f"the number of jobs must be a whole number from 0 to {MOST_JOBS}, not {self.jobs}")
         if not isinstance(self.seed, int) or self.seed < 0:
@@ -163,11 +184,24 @@ class Statistics:
 
 @dataclass(frozen=True)
 class OpenRegion:
-    """A box that is not decided yet."""
+    """A box that is not decided yet.
+
+    Attributes
+    ----------
+    lower, upper
+        Its ends.
+    bound
+        The bound of its rows: it would be refuted were this positive.
+    point, margin
+        For a region too small to be split: where the largest row was seen least, and that value (the query holds there
+        if it is not positive); else ``None``.
+    """
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     bound: float
+    point: tuple[float, ...] | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class Settings:
         Whether regions that only rounding keeps open are set aside with the leaves, for exact arithmetic.
     tight_tolerance
         How far below zero, rounding apart, a bound may be for its region to be set aside too.
+    hand_crafted
+        Whether curves start from the usual tangents and chords instead of the lines of least area.
     least_interval
         A curve's interval is split only if it is wider than this share of its larger end (or of one).
     """
@@ -78,6 +80,7 @@ class Settings:
     use_half_space: bool = True
     report_tight: bool = True
     tight_tolerance: float = 0.0
+    hand_crafted: bool = False
     least_interval: float = 0.0
 
 
@@ -185,6 +188,7 @@ class Explorer:
             settings.use_half_space,
             settings.report_tight,
             settings.tight_tolerance,
+            settings.hand_crafted,
             settings.least_interval,
             variant,
         )

@@ -42,7 +42,9 @@ cdef extern from "slir.h" nogil:
         int ascent_steps
         double first_step, decay
         int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
-        double tight_tolerance, least_interval
+        double tight_tolerance
+        int hand_crafted
+        double least_interval
     ctypedef struct slir_layout:
         int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
         int has_half_space, has_slope, depth, volume, bound, size
@@ -170,7 +172,7 @@ cdef class Space:
                   const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict, const double[::1] least_width,
                   int ascent_steps, double first_step, double decay, bint split_inputs, bint split_activations,
                   bint warm_start, bint interval_step, bint use_half_space, bint report_tight, double tight_tolerance,
-                  double least_interval, str variant=""):
+                  bint hand_crafted, double least_interval, str variant=""):
         cdef slir_settings settings
         self.owner = net
         self.kept = [coefficients, inputs, constants, cost, strict, least_width]
@@ -184,7 +186,8 @@ cdef class Space:
         settings.split_inputs, settings.split_activations = split_inputs, split_activations
         settings.warm_start, settings.interval_step = warm_start, interval_step
         settings.use_half_space, settings.report_tight = use_half_space, report_tight
-        settings.tight_tolerance, settings.least_interval = tight_tolerance, least_interval
+        settings.tight_tolerance, settings.hand_crafted = tight_tolerance, hand_crafted
+        settings.least_interval = least_interval
         self.kernel = _kernel(variant)
         self.layout = slir_layout_of(&net.net, &self.clause)
         self.space = self.kernel.open(&net.net, &self.clause, &settings)

@@ -54,14 +54,19 @@ static inline double middle_height(const slir_level *v, int a) {
     return height < 1e300 ? height : 1e300;
 }
 
-/* Lines of least area around a curve, as alive neuron a. */
+/* Lines around a curve, as alive neuron a: those of least area, unless the usual rule is asked for. */
 static void lines_of_curve(const slir_space *s, slir_level *v, int a, const slir_curve *curve, double lower, double upper) {
     slir_interval *interval = &v->interval[a];
     double slope, at;
     v->curve[a] = curve;
     slir_prepare(curve, lower, upper, interval);
-    v->upper_offset[a] = slir_least_area(curve, 1.0, interval, &v->upper_slope[a], &v->upper_touch[a]);
-    v->lower_offset[a] = -slir_least_area(curve, -1.0, interval, &slope, &v->lower_touch[a]);
+    if (s->settings.hand_crafted) {
+        v->upper_offset[a] = slir_hand_crafted(curve, 1.0, interval, &v->upper_slope[a], &v->upper_touch[a]);
+        v->lower_offset[a] = -slir_hand_crafted(curve, -1.0, interval, &slope, &v->lower_touch[a]);
+    } else {
+        v->upper_offset[a] = slir_least_area(curve, 1.0, interval, &v->upper_slope[a], &v->upper_touch[a]);
+        v->lower_offset[a] = -slir_least_area(curve, -1.0, interval, &slope, &v->lower_touch[a]);
+    }
     v->lower_slope[a] = -slope;
     if (!(v->upper_offset[a] < INFINITY)) v->upper_slope[a] = 0.0;
     if (!(v->lower_offset[a] > -INFINITY)) v->lower_slope[a] = 0.0;

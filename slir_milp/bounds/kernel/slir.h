@@ -56,6 +56,7 @@ typedef struct {
     int use_half_space;       /* inherit the parent's refuting row? */
     int report_tight;         /* set regions aside that only rounding keeps open? */
     double tight_tolerance;   /* how much more than rounding may keep them open */
+    int hand_crafted;         /* start from the usual tangents and chords, not from least area? */
     double least_interval;    /* a curve's interval is split only if it is wider than that many times its larger end (or one) */
 } slir_settings;
 
