@@ -33,6 +33,10 @@ class UnsupportedOperatorError(NetworkError):
     """An operator (or a use of it) that has no lowering; named, never guessed."""
 
 
+class UndefinedValueError(NetworkError):
+    """A network has no value at a point: it takes the logarithm of a negative number, divides by zero, and the like."""
+
+
 @dataclass(frozen=True)
 class Position:
     """A place in a text file; both numbers start at one."""

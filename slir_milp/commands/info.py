@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slir_milp.activations import ABS, IDENTITY, RELU, Hinge
+from slir_milp.activations import ABS, IDENTITY, RELU, Curve, Hinge
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import read_network, read_query
 from slir_milp.commands.output import write_stdout
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _NAMES = {IDENTITY: "identity", RELU: "relu", ABS: "abs"}
 _COUNTING_SECONDS = 5.0
 _SHOWN_INPUTS = 20
+_LONGEST_NAME = 60
 
 
 def run(network: Path, query: Path | None, *, check_network: bool) -> ExitCode:
@@ -73,7 +74,9 @@ def _activations(layer: Layer) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in shown.most_common() if count)
 
 
-def _function_name(function: Hinge) -> str:
+def _function_name(function: Hinge | Curve) -> str:
+    if isinstance(function, Curve):
+        return function.name if len(function.name) <= _LONGEST_NAME else function.name[:_LONGEST_NAME] + "…"
     return _NAMES.get(function, "linear" if function.is_linear else "leaky")
 
 

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import Hinge
+from slir_milp.activations import Curve, Hinge
 from slir_milp.network.affine import Affine, Matrix, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 from slir_milp.network.storage import csr_from_parts
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def folder() -> Path | None:
@@ -49,7 +49,7 @@ def _program_digest() -> bytes:
     """Digest of the source code that makes networks from files."""
     package = Path(__file__).parent
     digest = hashlib.sha256(str(_FORMAT).encode())
-    for source in sorted([*package.rglob("*.py"), *(package.parent / "activations").glob("*.py")]):
+    for source in sorted([*package.rglob("*.py"), *(package.parent / "activations").rglob("*.py")]):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.digest()
 
@@ -85,7 +85,7 @@ def remember(stored: bytes, name: str, network: Network) -> None:
     scratch = None
     try:
         path = _path(stored, name)
-        if path is None:
+        if path is None or not _is_rememberable(network):
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         writer = _Writer()
@@ -119,6 +119,28 @@ def _digest(*arrays: NDArray[Any]) -> bytes:
     return digest.digest()
 
 
+def _described(function: Hinge | Curve) -> list[float] | list[str]:
+    """Slopes of a hinge, text and name of a curve."""
+    if isinstance(function, Hinge):
+        return [function.negative_slope, function.positive_slope]
+    assert function.formula is not None  # others are not remembered
+    return [function.formula.text, function.name]
+
+
+def _function(described: list[Any]) -> Hinge | Curve:
+    if isinstance(described[0], str):
+        from slir_milp.activations.catalogue import curve_of
+        from slir_milp.activations.parse import parse
+
+        return curve_of(parse(described[0]), described[1])
+    return Hinge(*described)
+
+
+def _is_rememberable(network: Network) -> bool:
+    """Whether every activation can be written down; what is known by samples alone cannot."""
+    return all(curve.formula is not None for layer in network.layers for curve, _ in layer.curves)
+
+
 @dataclass
 class _Writer:
     """Collects the numbers of a network; its description tells where they begin."""
@@ -135,7 +157,7 @@ class _Writer:
         }
 
     def _layer(self, layer: Layer) -> dict[str, Any]:
-        functions = [[function.negative_slope, function.positive_slope] for function in layer.functions]
+        functions = [_described(function) for function in layer.functions]
         self.integers.append(layer.function_index)
         return {"affine": self._affine(layer.affine), "functions": functions}
 
@@ -181,7 +203,7 @@ class _Reader:
     def _layer(self, entry: dict[str, Any]) -> Layer:
         index = self._integers(entry["affine"]["weight"]["shape"][0])
         affine = self._affine(entry["affine"])
-        return Layer(affine, tuple(Hinge(left, right) for left, right in entry["functions"]), index)
+        return Layer(affine, tuple(_function(described) for described in entry["functions"]), index)
 
     def _affine(self, entry: dict[str, Any]) -> Affine:
         rows = entry["weight"]["shape"][0]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.activations import Curve
 from slir_milp.errors import NetworkError
 from slir_milp.network.affine import Affine, Vector
-from slir_milp.network.normal_form import Network
+from slir_milp.network.normal_form import Layer, Network
 from slir_milp.network.runtime import Runtime
 
 _SCALES = (0.0, 0.01, 1.0, 1.0, 30.0)
@@ -19,6 +20,9 @@ _SLACK = 4.0
 
 _SLACK_IN_DOUBT = 32.0
 """It may also take many steps where the normal form takes one."""
+
+_STEPS = 8.0
+"""Roundings granted to an activation that the file spreads over several operators."""
 
 Opened = Callable[[NDArray[np.floating]], tuple[Vector, float]]
 """Outputs of the original at a point, and the largest magnitude inside of it."""
@@ -97,14 +101,34 @@ class _Trace:
         error = np.asarray(size @ self.error) + (terms + 8) * unit * reach
         return _Trace(affine(self.value), error, max(self.largest, float(np.max(reach, initial=0.0))))
 
+    def activated(self, layer: Layer, unit: float) -> _Trace:
+        """Trace of what a layer's activations make of it."""
+        value = layer.activate(self.value)
+        steepest = np.maximum(np.abs(layer.negative_slope), np.abs(layer.positive_slope))
+        error = steepest * self.error + unit * np.abs(value)
+        for curve, here in layer.curves:
+            error[here] = _curve_error(curve, self.value[here], self.error[here], unit)
+        return _Trace(value, error, self.largest)
+
+
+def _curve_error(curve: Curve, x: Vector, error: Vector, unit: float) -> Vector:
+    """How far a curve's value may be from the true one if its argument is, and if it takes several operations.
+
+    The change of the value is seen at a few points of the argument's range.  The operations that a decomposed
+    activation takes are of the size of the argument and of the value, or of one (``1 + tanh(x)``).
+    """
+    value, change = curve(x), np.zeros(x.size)
+    for share in (-1.0, -0.5, 0.5, 1.0):
+        change = np.fmax(change, np.abs(curve(x + share * error) - value))
+    conditioned = (1.0 + np.abs(x)) * np.minimum(np.abs(curve.derivative(x)), 1e30)
+    return 2.0 * change + _STEPS * unit * (1.0 + np.abs(value) + np.where(np.isfinite(conditioned), conditioned, 0.0))
+
 
 def _trace(network: Network, x: Vector, unit: float) -> _Trace:
     trace = _Trace(x, np.full(x.size, 2.0**-140), max(float(np.max(np.abs(x), initial=0.0)), 2.0**-100))
     with np.errstate(over="ignore", invalid="ignore"):
         for layer in network.layers:
             trace = trace.through(layer.affine, unit)
-            steepest = np.maximum(np.abs(layer.negative_slope), np.abs(layer.positive_slope))
-            value = layer.activate(trace.value)
-            trace = _Trace(value, steepest * trace.error + unit * np.abs(value), trace.largest)
+            trace = trace.activated(layer, unit)
         trace = trace.through(network.output, unit)
     return _Trace(trace.value, trace.error + 2.0**-140, trace.largest)

@@ -2,7 +2,7 @@
 
 Floating point numbers are integers times powers of two.  So a vector is kept as Python integers with one common power
 of two and one common denominator: the denominator comes from a point that is no multiple of a power of two, and since
-affine maps and hinges allow it, it is divided out only at the end.
+affine maps and hinges allow it, it is divided out only at the end.  Networks with curves are left to ball arithmetic.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from slir_milp.errors import OptionError
 from slir_milp.network.affine import Affine, Matrix, Vector
+from slir_milp.network.balls import ball_outputs
 from slir_milp.network.normal_form import Layer, Network
 from slir_milp.network.rounding import lowest_bit
 
@@ -40,6 +41,9 @@ class _Box:
 def exact_outputs(network: Network, x: Sequence[Fraction]) -> list[tuple[Fraction, Fraction]]:
     """Enclosure of each output at a rational point, in exact arithmetic.
 
+    Rational arithmetic follows a piecewise linear network; for others the values of curves are enclosed in ball
+    arithmetic (see :mod:`slir_milp.network.balls`).
+
     Parameters
     ----------
     network
@@ -51,16 +55,20 @@ def exact_outputs(network: Network, x: Sequence[Fraction]) -> list[tuple[Fractio
     Returns
     -------
     list of (low, high)
-        One pair an output; ``low == high`` wherever the coefficients it depends on are exact.
+        One pair an output; ``low == high`` wherever the coefficients it depends on are exact and no curve is involved.
 
     Raises
     ------
     OptionError
         If the point has the wrong size.
+    UndefinedValueError
+        If the network has no value there.
     """
     point = [Fraction(value) for value in x]
     if len(point) != network.input_size:
         raise OptionError(f"the network takes {network.input_size} inputs, but the point has {len(point)}")
+    if not network.is_piecewise_linear:
+        return ball_outputs(network, point)
     powers = [_twos(value.denominator) for value in point]
     exponent = -max(powers, default=0)
     denominator = lcm(*(value.denominator >> power for value, power in zip(point, powers, strict=True)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import compose
 from slir_milp.network.folding import NodeRunner, infer_outputs
-from slir_milp.network.graph import OnnxGraph, first_line, refuse_subgraphs, stored_tensor
+from slir_milp.network.graph import FLOATS, OnnxGraph, first_line, refuse_subgraphs, stored_tensor
 from slir_milp.network.neurons import Neurons
 from slir_milp.network.normal_form import Network, TensorSpec
 from slir_milp.network.operators import OPERATORS, Call, Tensor
@@ -36,7 +36,15 @@ def lower(graph: OnnxGraph) -> Network:
     NetworkError
         If the graph contradicts itself or is too large.
     """
-    neurons = Neurons(sum(spec.size for spec in graph.inputs))
+    network, could_fuse = _lowered(graph, hinges_only=True)
+    if network.is_piecewise_linear or not could_fuse:
+        return network
+    return _lowered(graph, hinges_only=False)[0]
+
+
+def _lowered(graph: OnnxGraph, *, hinges_only: bool) -> tuple[Network, bool]:
+    """Normal form, and whether it has several hinges where one curve would do."""
+    neurons = Neurons(sum(spec.size for spec in graph.inputs), hinges_only=hinges_only)
     values: dict[str, Value] = dict(graph.constants)
     start = 0
     for spec in graph.inputs:
@@ -58,7 +66,7 @@ def lower(graph: OnnxGraph) -> Network:
     outputs = [_output(name, values, neurons) for name in graph.outputs]
     layers, last = neurons.arrange(compose.stack([tensor.affine for tensor in outputs]))
     specs = tuple(TensorSpec(name, t.shape, t.dtype) for name, t in zip(graph.outputs, outputs, strict=True))
-    return Network(layers, last, graph.inputs, specs)
+    return Network(layers, last, graph.inputs, specs), neurons.could_fuse
 
 
 def _output(name: str, values: dict[str, Value], neurons: Neurons) -> Tensor:
@@ -66,6 +74,8 @@ def _output(name: str, values: dict[str, Value], neurons: Neurons) -> Tensor:
     if value is None:
         raise NetworkError(f"no operator gives the output '{name}'")
     if isinstance(value, Tensor):
+        if value.dtype not in FLOATS:
+            raise UnsupportedOperatorError(f"the output '{name}' of element type {value.dtype} is not supported")
         return value
     if value.dtype.name not in ("float32", "float64") or not np.isfinite(value).all():
         raise NetworkError(f"the output '{name}' is a constant that is no finite floating point number")
@@ -99,7 +109,7 @@ def _results(node: NodeProto, values: dict[str, Value], opset: int, neurons: Neu
     operands = tuple(values[name] if name else None for name in node.input)
     lowered = OPERATORS[node.op_type](Call(node, operands, decoded, tuple(results), opset, neurons))
     for tensor, name in zip(lowered, node.output, strict=False):
-        if tensor.affine.rows != int(np.prod(tensor.shape)):
+        if tensor.views[0].rows.size != tensor.size:
             raise NetworkError(f"operator {node.op_type} gives '{name}' a shape that does not fit its inputs")
     return {name: tensor for name, tensor in zip(node.output, lowered, strict=False) if name}
 

@@ -3,17 +3,20 @@
 All tensors of the graph are affine maps over one list of *columns*: first the elements of the inputs, then the outputs
 of the neurons in the order of their creation.  A neuron's level is one more than the highest level it depends on
 (inputs: zero).  Layer ``k`` of the normal form holds the neurons of level ``k`` that matter for the outputs, and one
-identity neuron for every earlier column that a later layer still reads.
+identity neuron for every earlier column that a later layer still reads.  No two neurons apply the same function to the
+same exact row: the second is the first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import IDENTITY, RELU, Hinge
+from slir_milp.activations import IDENTITY, RELU, Curve, Hinge
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix, Vector
@@ -24,14 +27,17 @@ MAX_COLUMNS = 2**22
 """More inputs and neurons than this are refused."""
 
 
+Function = Hinge | Curve
+
+
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Neurons made together: their pre-activations and the slopes left and right of zero."""
+    """Neurons made together: their pre-activations and what each applies."""
 
     first: int
     pre: Affine
-    negative: Vector
-    positive: Vector
+    functions: Sequence[Function]
+    which: Index
 
 
 class Neurons:
@@ -41,9 +47,20 @@ class Neurons:
     ----------
     inputs
         Number of elements of all input tensors together.
+    hinges_only
+        Whether all that is piecewise linear is to be made of hinges, even where one curve would do for several.
+
+    Attributes
+    ----------
+    could_fuse
+        Whether one curve could have been made in place of several hinges.
     """
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, *, hinges_only: bool = False) -> None:
+        self.hinges_only = hinges_only
+        self.could_fuse = False
+        self._made: dict[tuple[Function, bytes], int] = {}
+        self._roots: list[Affine] = []
         self._blocks: list[_Block] = []
         self._levels: list[NDArray[np.int64]] = [np.zeros(inputs, dtype=np.int64)]
         self.inputs = inputs
@@ -59,6 +76,29 @@ class Neurons:
 
     def hinges(self, pre: Affine, negative: Vector, positive: Vector) -> Affine:
         """Make one neuron a row, with its own slopes left and right of zero; the result picks their outputs."""
+        distinct, which = np.unique(np.column_stack([negative, positive]), axis=0, return_inverse=True)
+        return self.apply(pre, [Hinge(float(left), float(right)) for left, right in distinct], which.ravel())
+
+    def apply(self, pre: Affine, functions: Sequence[Function], which: Index) -> Affine:
+        """Make one neuron a row, with the function that ``which`` names; the result picks their outputs."""
+        return self.apply_to_rows(pre, np.arange(pre.rows), functions, which)
+
+    def apply_to_rows(self, root: Affine, rows: Index, functions: Sequence[Function], which: Index) -> Affine:
+        """Make one neuron for each of the chosen rows of a map, with the function that ``which`` names."""
+        keys = _keys(root)
+        if not root.is_exact:
+            self._roots.append(root)  # kept alive, so that its identity is no other's
+        places, fresh = np.zeros(rows.size, dtype=np.intp), []
+        for place, (row, number) in enumerate(zip(rows.tolist(), which.tolist(), strict=True)):
+            new = self.columns + len(fresh)
+            places[place] = self._made.setdefault((functions[number], keys[row]), new)
+            if places[place] == new:
+                fresh.append(place)
+        if fresh:
+            self._append(compose.take(root, rows[fresh]), functions, which[fresh])
+        return compose.picking(places, self.columns)
+
+    def _append(self, pre: Affine, functions: Sequence[Function], which: Index) -> None:
         first = self.columns
         if first + pre.rows > MAX_COLUMNS:
             raise NetworkError(f"it needs more than the {MAX_COLUMNS} neurons supported")
@@ -67,10 +107,9 @@ class Neurons:
         for matrix in _matrices(pre):
             rows, columns, _ = storage.entries(matrix)
             np.maximum.at(above, rows, levels[columns])
-        self._blocks.append(_Block(first, pre, negative, positive))
+        self._blocks.append(_Block(first, pre, functions, which))
         self._levels.append(above + 1)
         self.columns += pre.rows
-        return compose.picking(np.arange(first, self.columns), self.columns)
 
     def arrange(self, output: Affine) -> tuple[tuple[Layer, ...], Affine]:
         """Layers and last affine map of the network whose outputs are the given rows."""
@@ -104,27 +143,44 @@ class Neurons:
     ) -> tuple[Layer, Index]:
         """One layer over the columns ``known`` that the layer before delivers, and the columns it delivers itself."""
         carried = known[last_use[known] > level]
-        parts, places, negative, positive = [], [], [], []
+        parts, places, numbers = [], [], []
+        functions: dict[Function, int] = {}
         for block in self._blocks:
             own = np.arange(block.first, block.first + block.pre.rows)
             rows = np.flatnonzero((levels[own] == level) & (last_use[own] > 0))
             if rows.size:
                 parts.append(_over(compose.take(block.pre, rows), known, self.columns))
                 places.append(own[rows])
-                negative.append(block.negative[rows])
-                positive.append(block.positive[rows])
+                used, which = np.unique(block.which[rows], return_inverse=True)
+                numbers.append(_numbers(functions, [block.functions[i] for i in used])[which])
         if carried.size:
             position = np.full(self.columns, -1)
             position[known] = np.arange(known.size)
             parts.append(compose.picking(position[carried], known.size))
             places.append(carried)
-            negative.append(np.full(carried.size, IDENTITY.negative_slope))
-            positive.append(np.full(carried.size, IDENTITY.positive_slope))
-        slopes = np.column_stack([np.concatenate(negative), np.concatenate(positive)])
-        distinct, index = np.unique(slopes, axis=0, return_inverse=True)
-        functions = tuple(Hinge(float(left), float(right)) for left, right in distinct)
+            numbers.append(np.full(carried.size, _numbers(functions, [IDENTITY])[0]))
         affine = finish(compose.stack(parts))
-        return Layer(affine, functions, index.astype(np.int32).ravel()), np.concatenate(places)
+        return Layer(affine, tuple(functions), np.concatenate(numbers).astype(np.int32)), np.concatenate(places)
+
+
+def _numbers(functions: dict[Function, int], wanted: Sequence[Function]) -> Index:
+    """Numbers of the wanted functions among those of a layer, which grow as needed."""
+    return np.array([functions.setdefault(function, len(functions)) for function in wanted], dtype=np.intp)
+
+
+def _keys(pre: Affine) -> list[bytes]:
+    """What tells each row from every other: its coefficients, or the map it is from where they are not exact."""
+    if not pre.is_exact:
+        return [f"{id(pre)} {row}".encode() for row in range(pre.rows)]
+    rows, columns, values = storage.entries(pre.weight)
+    order = np.lexsort((columns, rows))
+    columns, values = columns[order], values[order]
+    ends = np.searchsorted(rows[order], np.arange(pre.rows + 1))
+    bias = pre.bias + 0.0
+    return [
+        columns[start:end].tobytes() + values[start:end].tobytes() + bias[row].tobytes()
+        for row, (start, end) in enumerate(pairwise(ends.tolist()))
+    ]
 
 
 def finish(affine: Affine) -> Affine:

@@ -13,27 +13,10 @@ from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
-from slir_milp.network.storage import Index
+from slir_milp.network.operators.tensor import Shape, Tensor, View
 
 if TYPE_CHECKING:
     from onnx import NodeProto
-
-Shape: TypeAlias = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Tensor:
-    """A computed tensor: its flattened elements as affine maps over the columns of :class:`Neurons`."""
-
-    shape: Shape
-    dtype: str
-    affine: Affine
-
-    @property
-    def indices(self) -> Index:
-        """Row number of every element, in the tensor's shape."""
-        return np.arange(self.affine.rows).reshape(self.shape)
-
 
 Value: TypeAlias = "Tensor | NDArray[Any]"
 
@@ -113,7 +96,7 @@ class Call:
         """Value as a map, repeated where necessary to the shape of the first output."""
         if isinstance(value, Tensor):
             rows = np.broadcast_to(value.indices, self.shape).ravel()
-            if rows.size == value.affine.rows:
+            if rows.size == value.size:
                 return value.affine
             return compose.take(value.affine, rows)
         return compose.constant(self.spread_constant(value), self.neurons.columns)
@@ -126,6 +109,17 @@ class Call:
         """Only output, with these elements."""
         shape, dtype = self.results[0]
         return [Tensor(shape, dtype, affine)]
+
+    def function_of_root(self, views: tuple[View, ...]) -> list[Tensor]:
+        """Only output, as formulas over the roots that its operands share."""
+        return [Tensor.of_views(*self.results[0], views, self.neurons)]
+
+    def two(self) -> tuple[Value, Value]:
+        """Both operands of an operator that takes two."""
+        left, right = (self.operand(position) for position in range(2))
+        if left is None or right is None:
+            raise NetworkError(f"operator {self.node.op_type} needs two inputs")
+        return left, right
 
     def unsupported(self, use: str) -> UnsupportedOperatorError:
         """Error for a use of the operator that has no lowering."""

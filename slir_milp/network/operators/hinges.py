@@ -2,58 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+
 import numpy as np
 
 from slir_milp.activations import ABS
+from slir_milp.activations.formula import Formula, apply
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call, Tensor, Value
+from slir_milp.network.operators.elementwise import together
 from slir_milp.network.operators.linear import reduced_groups
 from slir_milp.network.storage import Index
 
 
 def relu(call: Call) -> list[Tensor]:
     """Lower Relu."""
-    return call.result(call.neurons.relu(call.tensor(0).affine))
+    tensor = call.tensor(0)
+    return _piecewise(call, (tensor,), lambda a: apply("relu", a), lambda: call.neurons.relu(tensor.affine))
 
 
 def absolute(call: Call) -> list[Tensor]:
     """Lower Abs."""
-    return call.result(call.neurons.hinge(call.tensor(0).affine, ABS))
+    tensor = call.tensor(0)
+    return _piecewise(call, (tensor,), lambda a: apply("abs", a), lambda: call.neurons.hinge(tensor.affine, ABS))
 
 
 def leaky_relu(call: Call) -> list[Tensor]:
     """Lower LeakyRelu."""
-    affine = call.tensor(0).affine
     slope = float(call.attributes.get("alpha", np.float32(0.01)))
     if not np.isfinite(slope):
         raise NetworkError("operator LeakyRelu has a slope that is not a finite number")
-    return call.result(call.neurons.hinges(affine, np.full(affine.rows, slope), np.ones(affine.rows)))
+    return _leaky(call, np.array(slope))
 
 
 def parametric_relu(call: Call) -> list[Tensor]:
     """Lower PRelu with constant slopes."""
-    affine = call.tensor(0).affine
-    slopes = np.broadcast_to(call.required(1), call.shape).ravel()
-    return call.result(call.neurons.hinges(affine, slopes, np.ones(affine.rows)))
+    return _leaky(call, call.required(1))
+
+
+def _leaky(call: Call, slope: Vector) -> list[Tensor]:
+    tensor = call.tensor(0)
+
+    def lower() -> Affine:
+        return call.neurons.hinges(tensor.affine, call.spread_constant(slope), np.ones(tensor.size))
+
+    def combine(a: Formula, s: Formula) -> Formula:
+        return apply("max" if s.value <= 1 else "min", a, s * a)
+
+    return _piecewise(call, (tensor, slope), combine, lower)
+
+
+def _piecewise(
+    call: Call,
+    operands: tuple[Value, ...],
+    combine: Callable[..., Formula],
+    lower: Callable[[], Affine],
+    hinges: int = 1,
+) -> list[Tensor]:
+    """Result of a piecewise linear operator: hinges, or one curve for several of them.
+
+    Hinges are worth more than curves where the whole network is piecewise linear: rational arithmetic and mixed-integer
+    programs follow them.  Elsewhere one curve has tighter lines than several hinges.
+
+    Parameters
+    ----------
+    operands, combine
+        What the operator computes, as a formula.
+    lower
+        The result by hinges.
+    hinges
+        How many an element takes.
+    """
+    views = together(call, operands, combine)
+    if not views:
+        return call.result(lower())
+    tensors = [operand for operand in operands if isinstance(operand, Tensor)]
+    whole = all(tensor.is_affine for tensor in tensors)
+    single = whole and hinges == 1
+    if not single and call.neurons.hinges_only and all(tensor.is_piecewise_linear for tensor in tensors):
+        call.neurons.could_fuse = single = True
+    if single:
+        return [Tensor(*call.results[0], lower, views)]
+    return call.function_of_root(views)
 
 
 def clip(call: Call) -> list[Tensor]:
     """Lower Clip with constant ends, either of which may be missing or infinite."""
     low = _end(call, "min", 1, -np.inf)
     high = _end(call, "max", 2, np.inf)
-    return call.result(_clipped(call.neurons, call.tensor(0).affine, low, high))
+    tensor = call.tensor(0)
+    if low == -np.inf and high == np.inf:
+        return [Tensor(*call.results[0], tensor.source, tensor.known)]
+    if low >= high or low == np.inf or high == -np.inf:
+        return call.result(_clipped(call.neurons, tensor.affine, low, high))
+
+    def combine(a: Formula) -> Formula:
+        raised = apply("max", a, low) if low > -np.inf else a
+        return apply("min", raised, high) if high < np.inf else raised
+
+    ends = int(low > -np.inf) + int(high < np.inf)
+    return _piecewise(call, (tensor,), combine, lambda: _clipped(call.neurons, tensor.affine, low, high), ends)
 
 
 def hard_sigmoid(call: Call) -> list[Tensor]:
     """Lower HardSigmoid: ``max(0, min(1, alpha·x + beta))``."""
-    affine = call.tensor(0).affine
+    tensor = call.tensor(0)
     alpha = float(call.attributes.get("alpha", np.float32(0.2)))
     beta = float(call.attributes.get("beta", np.float32(0.5)))
-    line = compose.shift(compose.scale(affine, np.full(affine.rows, alpha)), np.full(affine.rows, beta))
-    return call.result(_clipped(call.neurons, line, 0.0, 1.0))
+
+    def lower() -> Affine:
+        scaled = compose.scale(tensor.affine, np.full(tensor.size, alpha))
+        return _clipped(call.neurons, compose.shift(scaled, np.full(tensor.size, beta)), 0.0, 1.0)
+
+    return _piecewise(call, (tensor,), lambda a: apply("min", apply("max", alpha * a + beta, 0.0), 1.0), lower, 2)
 
 
 def _end(call: Call, attribute: str, position: int, otherwise: float) -> float:
@@ -92,12 +157,21 @@ def _clipped(neurons: Neurons, x: Affine, low: float, high: float) -> Affine:
 
 def maximum(call: Call) -> list[Tensor]:
     """Lower Max of several tensors."""
-    return call.result(_tree(call, lowest=False))
+    return _extreme(call, "max")
 
 
 def minimum(call: Call) -> list[Tensor]:
     """Lower Min of several tensors."""
-    return call.result(_tree(call, lowest=True))
+    return _extreme(call, "min")
+
+
+def _extreme(call: Call, name: str) -> list[Tensor]:
+    operands = tuple(operand for operand in call.operands if operand is not None)
+
+    def combine(*formulas: Formula) -> Formula:
+        return reduce(lambda a, b: apply(name, a, b), formulas)
+
+    return _piecewise(call, operands, combine, lambda: _tree(call, lowest=name == "min"), len(operands) - 1)
 
 
 def reduce_max(call: Call) -> list[Tensor]:

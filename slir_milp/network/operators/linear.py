@@ -1,92 +1,30 @@
-"""Linear and elementwise affine operators."""
+"""Products of matrices, batch normalization, sums and means."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix, Vector
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call, Tensor, Value
+from slir_milp.network.operators.products import summed, summed_products
+from slir_milp.network.operators.tensor import combined_views
 from slir_milp.network.storage import Index
 
 
-def add(call: Call) -> list[Tensor]:
-    """Lower Add and Sum."""
-    return call.result(_sum(call))
-
-
-def mean(call: Call) -> list[Tensor]:
-    """Lower Mean, the elementwise mean of several tensors."""
-    total = _sum(call)
-    return call.result(compose.divide(total, np.full(total.rows, float(len(call.operands)))))
-
-
-def _sum(call: Call) -> Affine:
-    tensors = [value for value in call.operands if isinstance(value, Tensor)]
-    total = call.spread(tensors[0])
-    for tensor in tensors[1:]:
-        total = compose.add(total, call.spread(tensor))
-    for value in call.operands:
-        if isinstance(value, np.ndarray):
-            total = compose.shift(total, call.spread_constant(value))
-    return total
-
-
-def subtract(call: Call) -> list[Tensor]:
-    """Lower Sub."""
-    left, right = call.operands
-    if isinstance(right, np.ndarray):
-        return call.result(compose.shift(call.spread(call.tensor(0)), -call.spread_constant(right)))
-    negated = compose.scale(call.spread(call.tensor(1)), np.full(int(np.prod(call.shape)), -1.0))
-    if isinstance(left, np.ndarray):
-        return call.result(compose.shift(negated, call.spread_constant(left)))
-    return call.result(compose.add(call.spread(call.tensor(0)), negated))
-
-
-def negate(call: Call) -> list[Tensor]:
-    """Lower Neg."""
-    affine = call.tensor(0).affine
-    return call.result(compose.scale(affine, np.full(affine.rows, -1.0)))
-
-
-def multiply(call: Call) -> list[Tensor]:
-    """Lower Mul of a computed tensor and a constant."""
-    left, right = call.operands
-    if isinstance(left, Tensor) and isinstance(right, Tensor):
-        raise call.unsupported("of two computed tensors")
-    tensor, factor = (left, right) if isinstance(left, Tensor) else (right, left)
-    if not isinstance(tensor, Tensor) or not isinstance(factor, np.ndarray):
-        raise NetworkError("operator Mul needs two inputs")
-    return call.result(compose.scale(call.spread(tensor), call.spread_constant(factor)))
-
-
-def divide(call: Call) -> list[Tensor]:
-    """Lower Div of a computed tensor by a constant."""
-    divisor = call.operand(1)
-    if not isinstance(divisor, np.ndarray):
-        raise call.unsupported("by a computed tensor")
-    spread = call.spread_constant(divisor)
-    if np.any(spread == 0):
-        raise NetworkError("operator Div divides by zero")
-    return call.result(compose.divide(call.spread(call.tensor(0)), spread))
-
-
 def matmul(call: Call) -> list[Tensor]:
-    """Lower MatMul with one constant factor."""
-    return call.result(_matmul(call, call.operands[0], call.operands[1]))
+    """Lower MatMul."""
+    return [_matmul(call, *call.two())]
 
 
 def gemm(call: Call) -> list[Tensor]:
-    """Lower Gemm with one constant factor: ``alpha · A' B' + beta · C``."""
+    """Lower Gemm: ``alpha · A' B' + beta · C``."""
     left, right = (
         _transposed(value) if call.attributes.get(flag, 0) else value
-        for value, flag in zip(call.operands[:2], ("transA", "transB"), strict=True)
+        for value, flag in zip(call.two(), ("transA", "transB"), strict=True)
     )
-    result = _scaled(_matmul(call, left, right), call.attributes.get("alpha", 1.0))
+    result = _scaled(_matmul(call, left, right).affine, call.attributes.get("alpha", 1.0))
     offset = call.operand(2)
     if offset is None:
         return call.result(result)
@@ -100,16 +38,17 @@ def _scaled(affine: Affine, factor: float) -> Affine:
     return affine if factor == 1.0 else compose.scale(affine, np.full(affine.rows, factor))
 
 
-def _transposed(value: Tensor | NDArray[Any] | None) -> Tensor | NDArray[Any] | None:
+def _transposed(value: Value) -> Value:
     if isinstance(value, Tensor):
         return Tensor(value.shape[::-1], value.dtype, compose.take(value.affine, value.indices.T.ravel()))
-    return None if value is None else value.T
+    return value.T
 
 
-def _matmul(call: Call, left: Tensor | NDArray[Any] | None, right: Tensor | NDArray[Any] | None) -> Affine:
+def _matmul(call: Call, left: Value, right: Value) -> Tensor:
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return call.result(_of_two(call, left, right))[0]
     if isinstance(left, Tensor) and isinstance(right, np.ndarray):
-        matrix = _right_factor(left.indices, call.finite(right))
-        return compose.compose(matrix, left.affine)
+        return combination(call, _right_factor(left.indices, call.finite(right)), left)
     if isinstance(left, np.ndarray) and isinstance(right, Tensor):
         # (A B)ᵀ = Bᵀ Aᵀ turns the other case into this one; the rows come out transposed.
         indices = right.indices[:, None] if right.indices.ndim == 1 else right.indices
@@ -118,8 +57,31 @@ def _matmul(call: Call, left: Tensor | NDArray[Any] | None, right: Tensor | NDAr
         matrix = _right_factor(np.swapaxes(indices, -1, -2), np.swapaxes(factor, -1, -2))
         batch = np.broadcast_shapes(indices.shape[:-2], factor.shape[:-2])
         order = np.arange(matrix.shape[0]).reshape(*batch, indices.shape[-1], factor.shape[-2])
-        return compose.take(compose.compose(matrix, right.affine), np.swapaxes(order, -1, -2).ravel())
-    raise call.unsupported("of two computed tensors")
+        return combination(call, storage.take_rows(matrix, np.swapaxes(order, -1, -2).ravel()), right)
+    raise call.unsupported("of constants")
+
+
+def _of_two(call: Call, left: Tensor, right: Tensor) -> Affine:
+    """Product of two computed matrices, or stacks of them."""
+    first = left.indices[None, :] if left.indices.ndim == 1 else left.indices
+    second = right.indices[:, None] if right.indices.ndim == 1 else right.indices
+    first, second = np.broadcast_arrays(first[..., :, None, :], np.swapaxes(second, -1, -2)[..., None, :, :])
+    size = first.shape[-1]
+    return summed_products(call.neurons, left.affine, right.affine, (first.reshape(-1, size), second.reshape(-1, size)))
+
+
+def combination(call: Call, matrix: Matrix, tensor: Tensor) -> Tensor:
+    """Product of a constant matrix and a tensor, which is a function of a root again if each row takes one number."""
+    shape, dtype = call.results[0]
+    if tensor.is_affine:
+        return Tensor(shape, dtype, compose.compose(matrix, tensor.affine))
+    views = combined_views(matrix, tensor.views)
+    if not views:
+        return Tensor(shape, dtype, compose.compose(matrix, tensor.affine))
+    if call.neurons.hinges_only and tensor.is_piecewise_linear:
+        call.neurons.could_fuse = True
+        return Tensor(shape, dtype, lambda: compose.compose(matrix, tensor.affine), views)
+    return call.function_of_root(views)[0]
 
 
 def _right_factor(indices: Index, factor: Vector) -> Matrix:
@@ -167,14 +129,18 @@ def batch_normalization(call: Call) -> list[Tensor]:
 
 def reduce_sum(call: Call) -> list[Tensor]:
     """Lower ReduceSum."""
-    return call.result(_grouped_sum(call.tensor(0).affine, reduced_groups(call)))
+    return call.result(summed(call.tensor(0).affine, reduced_groups(call)))
 
 
 def reduce_mean(call: Call) -> list[Tensor]:
     """Lower ReduceMean and GlobalAveragePool."""
-    groups = reduced_groups(call)
-    total = _grouped_sum(call.tensor(0).affine, groups)
-    return call.result(compose.divide(total, np.full(total.rows, float(groups.shape[1]))))
+    return call.result(averaged(call.tensor(0).affine, reduced_groups(call)))
+
+
+def averaged(affine: Affine, groups: Index) -> Affine:
+    """Mean of the rows that each row of ``groups`` names."""
+    total = summed(affine, groups)
+    return compose.divide(total, np.full(total.rows, float(groups.shape[1])))
 
 
 def reduced_groups(call: Call) -> Index:
@@ -191,9 +157,3 @@ def reduced_groups(call: Call) -> Index:
     kept = [axis for axis in range(indices.ndim) if axis not in axes]
     results = int(np.prod([indices.shape[axis] for axis in kept], dtype=np.int64))
     return indices.transpose(*kept, *sorted(set(axes))).reshape(results, -1)
-
-
-def _grouped_sum(affine: Affine, groups: Index) -> Affine:
-    rows = np.repeat(np.arange(groups.shape[0]), groups.shape[1])
-    ones = storage.from_entries((groups.shape[0], affine.rows), rows, groups.ravel(), np.ones(groups.size))
-    return compose.compose(ones, affine)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.network import compose
-from slir_milp.network.affine import Affine
 from slir_milp.network.folding import NodeRunner
 from slir_milp.network.graph import checked_size
 from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.tensor import Shape
+from slir_milp.network.storage import Index
 
 
 def move(call: Call) -> list[Tensor]:
@@ -28,44 +29,58 @@ def move(call: Call) -> list[Tensor]:
     runner = NodeRunner(
         call.node, constants, {name: (t.shape, t.dtype) for name, t in tensors.items()}, wanted, call.opset
     )
-    pool = compose.stack([tensor.affine for tensor in tensors.values()])
-    total = checked_size((pool.rows,))
+    total = checked_size((sum(tensor.size for tensor in tensors.values()),))
     plain, raised, start = {}, {}, 0
     for name, tensor in tensors.items():
         plain[name] = (tensor.indices + start).astype(tensor.dtype)
         raised[name] = (tensor.indices + start + total).astype(tensor.dtype)
-        start += tensor.affine.rows
+        start += tensor.size
     moved = []
     for (name, (shape, dtype)), first, second in zip(wanted.items(), runner(plain), runner(raised), strict=True):
         if first.shape != shape:
             raise call.unsupported(f"giving shape {list(first.shape)} instead of {list(shape)} for '{name}'")
-        moved.append(Tensor(shape, dtype, _resolved(call, first.ravel(), second.ravel(), pool)))
+        rows = _rows(call, first.ravel(), second.ravel(), total)
+        moved.append(_moved(call, shape, dtype, list(tensors.values()), rows, first.ravel()))
     iterator = iter(moved)
     return [next(iterator) if name else moved[0] for name in call.node.output]
 
 
-def _resolved(call: Call, first: NDArray[Any], second: NDArray[Any], pool: Affine) -> Affine:
-    step = second.astype(np.float64) - first
-    is_row = step == pool.rows
-    fixed = first == second
-    rows = np.where(is_row, first, 0)
-    if not np.all(is_row | fixed) or np.any((rows < 0) | (rows >= pool.rows) | (rows != np.floor(rows))):
+def _rows(call: Call, first: NDArray[Any], second: NDArray[Any], total: int) -> Index:
+    """Which element went to each place, ``-1`` where a constant is."""
+    is_row = second.astype(np.float64) - first == total
+    rows = np.where(is_row, first, -1)
+    wrong = is_row & ((rows < 0) | (rows >= total) | (rows != np.floor(rows)))
+    if not np.all(is_row | (first == second)) or wrong.any():
         raise call.unsupported("in a way that does more than move elements")
-    taken = compose.take(pool, rows.astype(np.intp))
-    if is_row.all():
-        return taken
-    constants = compose.constant(call.finite(np.where(is_row, 0, first)), pool.columns)
-    chosen = np.where(is_row, np.arange(rows.size), rows.size + np.arange(rows.size))
-    return compose.take(compose.stack([taken, constants]), chosen)
+    return rows.astype(np.intp)
+
+
+def _moved(call: Call, shape: Shape, dtype: str, tensors: list[Tensor], rows: Index, values: NDArray[Any]) -> Tensor:
+    """Tensor of the chosen elements; those of a single tensor remain functions of its roots."""
+    if len(tensors) == 1 and np.all(rows >= 0):
+        tensor, views = tensors[0], tuple(view.take(rows) for view in tensors[0].views)
+        if tensor.is_affine:
+            return Tensor(shape, dtype, compose.take(tensor.affine, rows), views)
+        return Tensor(shape, dtype, lambda: compose.take(tensor.affine, rows), views)
+    pool = compose.stack([tensor.affine for tensor in tensors])
+    taken = compose.take(pool, np.maximum(rows, 0))
+    fixed = np.flatnonzero(rows < 0)
+    if not fixed.size:
+        return Tensor(shape, dtype, taken)
+    constants = compose.constant(call.finite(np.where(rows < 0, values, 0)), pool.columns)
+    chosen = np.where(rows < 0, rows.size + np.arange(rows.size), np.arange(rows.size))
+    return Tensor(shape, dtype, compose.take(compose.stack([taken, constants]), chosen))
 
 
 def keep(call: Call) -> list[Tensor]:
     """Lower operators that change nothing: Identity, Dropout when not training, Cast between floating point types."""
     if call.node.op_type == "Dropout" and _trains(call):
         raise call.unsupported("in training mode (it is random)")
-    if call.results[0][1] not in ("float32", "float64"):
-        raise call.unsupported(f"of computed tensors to element type {call.results[0][1]}")
-    return call.result(call.tensor(0).affine)
+    shape, dtype = call.results[0]
+    if dtype not in ("float32", "float64") and dtype != call.tensor(0).dtype:
+        raise call.unsupported(f"of computed tensors to element type {dtype}")
+    tensor = call.tensor(0)
+    return [Tensor(shape, dtype, tensor.source, tensor.known)]
 
 
 def _trains(call: Call) -> bool:

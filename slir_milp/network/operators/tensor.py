@@ -1,0 +1,292 @@
+"""Computed tensors: affine maps over the neurons made so far, or functions of such maps that are not yet neurons.
+
+Exporters spread one activation over many operators: SiLU is a Sigmoid and a Mul, GELU five operators or more.  So an
+elementwise operator does not make neurons at once.  Its result remembers, beside how to make them, what its elements
+are as formulas of the elements of a *root* that it was computed from (a :class:`View`).  Elementwise operators compose
+the formulas; neurons are made when an operator needs numbers, one for each element, whatever the number of operators in
+between.  A root is an affine tensor, or, second choice, a tensor whose own neurons would have to be made first: a
+formula of it is short where one of the affine tensor has grown too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, reduce
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slir_milp.activations import ABS, IDENTITY, RELU, Curve
+from slir_milp.activations.formula import Formula, X, apply
+from slir_milp.network import compose, storage
+from slir_milp.network.affine import Affine, Matrix
+from slir_milp.network.neurons import Function, Neurons
+from slir_milp.network.storage import Index
+
+Shape: TypeAlias = tuple[int, ...]
+
+MAX_NODES = 60
+"""A formula that grows beyond this many distinct nodes becomes neurons first."""
+
+MAX_LINEAR_NODES = 1000
+"""The same for one that is piecewise linear, such as the sum of hinges that stands for a table."""
+
+MAX_FORMULAS = 128
+"""So many formulas may one tensor's elements have."""
+
+MAX_VIEWS = 4
+"""So many roots of either kind does a tensor remember, nearest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Elements of a tensor as formulas of the rows of a root.
+
+    Attributes
+    ----------
+    root
+        The affine map, or the tensor whose neurons are made when they are needed.  Roots are told apart by identity: equal coefficients that were rounded on different ways may
+        stand for different numbers.
+    rows
+        Shape ``(elements,)``: row of the root that each element is made from.
+    formulas
+        The distinct formulas.
+    which
+        Shape ``(elements,)``: the formula of each element.
+    """
+
+    root: Affine | Tensor
+    rows: Index
+    formulas: tuple[Formula, ...]
+    which: Index
+
+    @classmethod
+    def of(cls, root: Affine | Tensor) -> View:
+        """Every element as it is."""
+        size = root.rows if isinstance(root, Affine) else root.size
+        return cls(root, np.arange(size), (X,), np.zeros(size, dtype=np.intp))
+
+    @property
+    def map(self) -> Affine:
+        """The root as an affine map."""
+        return self.root if isinstance(self.root, Affine) else self.root.affine
+
+    def take(self, elements: Index) -> View:
+        """Chosen elements, each as often as it is named."""
+        return replace(self, rows=self.rows[elements], which=self.which[elements])
+
+    def then(self, step: Callable[[Formula], Formula]) -> View:
+        """The same function of every element."""
+        return replace(self, formulas=tuple(step(formula) for formula in self.formulas))
+
+    def has_roots_of(self, other: View) -> bool:
+        """Whether both views give every element from the same number."""
+        return self.root is other.root and np.array_equal(self.rows, other.rows)
+
+    @property
+    def is_handy(self) -> bool:
+        """Whether no formula has grown too large."""
+        return all(
+            len(formula.nodes) <= MAX_NODES or (len(formula.nodes) <= MAX_LINEAR_NODES and is_piecewise_linear(formula))
+            for formula in self.formulas
+        )
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether all formulas are piecewise linear without jumps."""
+        return all(is_piecewise_linear(formula) for formula in self.formulas)
+
+    def as_map(self) -> Affine | None:
+        """The elements as an affine map, if their formulas are affine with exact coefficients."""
+        maps = [formula.affine for formula in self.formulas]
+        if any(pair is None for pair in maps):
+            return None
+        slopes, offsets = np.array(maps, dtype=np.float64).reshape(-1, 2).T
+        return compose.shift(compose.scale(compose.take(self.map, self.rows), slopes[self.which]), offsets[self.which])
+
+    def realised(self, neurons: Neurons) -> Affine:
+        """Make the neurons."""
+        used, which = np.unique(self.which, return_inverse=True)
+        functions = [function_of(self.formulas[number]) for number in used]
+        return neurons.apply_to_rows(self.map, self.rows, functions, which.ravel())
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A computed tensor.
+
+    Attributes
+    ----------
+    shape
+        Its shape.
+    dtype
+        Its element type, a NumPy name.
+    source
+        Its flattened elements as an affine map over the columns of :class:`~slir_milp.network.neurons.Neurons`, or how
+        to make the neurons that it takes.
+    known
+        What its elements are over earlier tensors, nearest first; for a map that came from elsewhere, nothing.
+    """
+
+    shape: Shape
+    dtype: str
+    source: Affine | Callable[[], Affine]
+    known: tuple[View, ...] = ()
+
+    @cached_property
+    def affine(self) -> Affine:
+        """Flattened elements; makes the neurons if there are none yet."""
+        return self.source if isinstance(self.source, Affine) else self.source()
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether no neuron has to be made."""
+        return isinstance(self.source, Affine)
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether hinges alone can make it, as far as that is known."""
+        return self.is_affine or self.known[0].is_piecewise_linear
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """What its elements are over roots, affine ones first; never empty."""
+        return self.known or (View.of(self.affine),)
+
+    @classmethod
+    def of_views(cls, shape: Shape, dtype: str, views: tuple[View, ...], neurons: Neurons) -> Tensor:
+        """Tensor known by its views; from now on it is a root too."""
+        exact = views[0].as_map() if isinstance(views[0].root, Affine) else None
+        if exact is not None:
+            return cls(shape, dtype, exact, ordered((View.of(exact), *views)))
+        made = cls(shape, dtype, lambda: views[0].realised(neurons), views)
+        return cls(shape, dtype, lambda: made.affine, ordered((*views, View.of(made))))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def indices(self) -> Index:
+        """Number of every element, in the tensor's shape."""
+        return np.arange(self.size).reshape(self.shape)
+
+
+def ordered(views: Sequence[View]) -> tuple[View, ...]:
+    """Views over affine roots, then those over others, which are created later the nearer they are."""
+    affine = [view for view in views if isinstance(view.root, Affine)]
+    others = [view for view in views if not isinstance(view.root, Affine)]
+    return (*affine[:MAX_VIEWS], *others[-MAX_VIEWS:])
+
+
+def shared_views(
+    parts: Sequence[Sequence[View] | NDArray[np.float64]], combine: Callable[..., Formula]
+) -> tuple[View, ...]:
+    """Views of an elementwise function of several operands, over the roots that all of them share.
+
+    Parameters
+    ----------
+    parts
+        For each operand its views, or its values if it is constant, all spread to the result's elements.
+    combine
+        Makes the result's formula from one formula for each operand.
+    """
+    tensors = [number for number, part in enumerate(parts) if not isinstance(part, np.ndarray)]
+    constants = {number: _constants(part) for number, part in enumerate(parts) if isinstance(part, np.ndarray)}
+    if any(part is None for part in constants.values()):
+        return ()
+    found = []
+    for first in parts[tensors[0]]:
+        others = [[view for view in parts[number] if view.has_roots_of(first)] for number in tensors[1:]]
+        if not all(others):
+            continue
+        chosen = dict(zip(tensors, [first, *(options[0] for options in others)], strict=True))
+        described = [
+            constants[number] if number in constants else (chosen[number].formulas, chosen[number].which)
+            for number in range(len(parts))
+        ]
+        codes = np.stack([which for _, which in described])
+        distinct, which = np.unique(codes, axis=1, return_inverse=True)
+        if distinct.shape[1] > MAX_FORMULAS:
+            continue
+        formulas = tuple(
+            combine(*(formulas[code] for (formulas, _), code in zip(described, column, strict=True)))
+            for column in distinct.T
+        )
+        view = View(first.root, first.rows, formulas, which.ravel())
+        if view.is_handy:
+            found.append(view)
+    return tuple(found)
+
+
+def combined_views(matrix: Matrix, views: Sequence[View]) -> tuple[View, ...]:
+    """Views of a matrix times a tensor, over those roots of which each row of the matrix takes one number only."""
+    rows, columns, values = storage.entries(matrix)
+    order = np.argsort(rows, kind="stable")
+    rows, columns, values = rows[order], columns[order], values[order]
+    ends = np.searchsorted(rows, np.arange(matrix.shape[0] + 1))
+    found = []
+    for view in views:
+        places = view.rows[columns]
+        taken = np.zeros(matrix.shape[0], dtype=np.intp)
+        taken[rows] = places
+        if not np.array_equal(taken[rows], places):
+            continue
+        numbers: dict[bytes, int] = {}
+        formulas, which = [], np.zeros(matrix.shape[0], dtype=np.intp)
+        for row, (start, end) in enumerate(pairwise(ends.tolist())):
+            codes = view.which[columns[start:end]]
+            which[row] = numbers.setdefault(codes.tobytes() + values[start:end].tobytes(), len(numbers))
+            if which[row] == len(formulas) and len(formulas) <= MAX_FORMULAS:
+                terms = zip(codes.tolist(), values[start:end].tolist(), strict=True)
+                formulas.append(_sum([value * view.formulas[code] for code, value in terms]))
+        result = View(view.root, taken, tuple(formulas), which)
+        if len(numbers) <= MAX_FORMULAS and result.is_handy:
+            found.append(result)
+    return tuple(found)
+
+
+def _sum(terms: Sequence[Formula]) -> Formula:
+    return reduce(lambda a, b: a + b, terms, Formula.constant(0.0))
+
+
+def _constants(values: NDArray[np.float64]) -> tuple[tuple[Formula, ...], Index] | None:
+    distinct, which = np.unique(values, return_inverse=True)
+    if distinct.size > MAX_FORMULAS:
+        return None
+    return tuple(Formula.constant(value) for value in distinct.tolist()), which.ravel()
+
+
+@lru_cache(maxsize=4096)
+def is_piecewise_linear(formula: Formula) -> bool:
+    """Whether a formula is plainly piecewise linear and without jumps."""
+    for node in formula.nodes:
+        match node.operator:
+            case "x" | "constant" | "add" | "sub" | "neg" | "relu" | "abs" | "max" | "min":
+                continue
+            case "mul" if not all(argument.uses_x for argument in node.arguments):
+                continue
+            case "div" if not node.arguments[1].uses_x:
+                continue
+        return False
+    return True
+
+
+def function_of(formula: Formula) -> Function:
+    """Activation for a formula: a hinge if it plainly is one."""
+    from slir_milp.activations.catalogue import curve_of
+
+    return _HINGES.get(formula) or curve_of(formula)
+
+
+_HINGES: Mapping[Formula, Function] = {X: IDENTITY, apply("relu", X): RELU, apply("abs", X): ABS}
+
+
+def has_name(formula: Formula) -> bool:
+    """Whether people have a name for the function."""
+    function = function_of(formula)
+    return not isinstance(function, Curve) or function.name != formula.text
