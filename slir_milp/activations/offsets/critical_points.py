@@ -26,10 +26,10 @@ class CriticalPoints:
     Taylor's formula for ``f″`` about that end, with Lagrange's remainder, have the same sign.  A simple zero of ``f″``
     (``f‴`` has one sign) is caught between two numbers at which ``f″`` has proven signs.
 
-    *Polynomials.*  ``f(c + t) = Σ_{k<10} c_k t^k + R t^10`` with ``R`` in the enclosure of ``f^(10)/10!`` over the
+    *Polynomials.*  ``f(c + t) = Σ_{k<12} c_k t^k + R t^12`` with ``R`` in the enclosure of ``f^(12)/12!`` over the
     segment.  The terms of degree 8 and 9 are replaced by polynomials of lower degree through Chebyshev's ``T₈`` and
     ``T₉``, which leaves ``|c₈| h⁸/128 + |c₉| h⁹/256`` on ``|t| ≤ h``, and at most 64 and 81 times as much over ``h`` in
-    the derivative.  Segments are halved until this is below about 1e-14 of the values.
+    the derivative; those beyond count as error.  Segments are halved until it is below about 1e-14 of the values.
 
     *Tails.*  Outwards, segments double; they end where the values and slopes of all that follows are known as well as a
     segment would know them, or where the function exceeds 2^400, oscillates too often, or beyond ``2^30``.  What is

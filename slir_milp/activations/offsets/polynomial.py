@@ -11,7 +11,7 @@ from slir_milp.activations.interval import up
 from slir_milp.activations.series import Expansion
 from slir_milp.activations.table import DEGREE
 
-_ORDER = 10
+_ORDER = 12
 _LARGEST = 2.0**500
 
 
@@ -28,7 +28,7 @@ class Fit:
     error, slope_error
         Bounds on ``|f(c + t) − p(t)|`` and ``|f′(c + t) − p′(t)|`` in real arithmetic.
     over
-        Taylor coefficients over the whole segment.
+        Enclosures of the Taylor coefficients over the whole segment.
     tolerance
         The error that was asked for.
     """
@@ -83,6 +83,8 @@ def fit(expansion: Expansion, lower: float, upper: float) -> Fit | None:
     eight, nine = taylor[8], taylor[9]
     powers = [h**k for k in range(_ORDER + 1)]
     error = remainder + abs(eight) * powers[8] / 128 + abs(nine) * powers[9] / 256
+    for k in range(10, _ORDER):
+        error += abs(taylor[k]) * powers[k]
     if not error <= tolerance:
         return None
     exact = taylor[: DEGREE + 1]
@@ -99,13 +101,27 @@ def fit(expansion: Expansion, lower: float, upper: float) -> Fit | None:
     coefficients = tuple(float(c) for c in exact)
     if not all(math.isfinite(c) for c in coefficients):
         return None
-    slope_error = _ORDER * abs(over[_ORDER]) * powers[9] + abs(eight) * powers[7] / 2 + abs(nine) * powers[8] * 81 / 256
+    slope_error = _ORDER * abs(over[_ORDER]) * powers[_ORDER - 1]
+    slope_error += abs(eight) * powers[7] / 2 + abs(nine) * powers[8] * 81 / 256
+    for k in range(10, _ORDER):
+        slope_error += k * abs(taylor[k]) * powers[k - 1]
     for k, (true, rounded) in enumerate(zip(exact, coefficients, strict=True)):
         lost = abs(true - rounded)
         error += lost * powers[k]
         if k:
             slope_error += k * lost * powers[k - 1]
+    for k in range(2, DEGREE + 1):
+        if not (over[k] >= 0 or over[k] <= 0):
+            over[k] = _over(k, taylor, over[_ORDER], powers)
     return Fit(centre, radius, coefficients, up(error), up(slope_error), over, tolerance)
+
+
+def _over(k: int, taylor: list[arb], remainder: arb, powers: list[arb]) -> arb:
+    """The k-th Taylor coefficient over the segment, from the expansion at the centre: sharper where much cancels."""
+    spread = math.comb(_ORDER, k) * abs(remainder) * powers[_ORDER - k]
+    for j in range(k + 1, _ORDER):
+        spread += math.comb(j, k) * abs(taylor[j]) * powers[j - k]
+    return taylor[k] + arb(0, spread.upper())
 
 
 def _precision(size: float) -> float:

@@ -42,6 +42,7 @@ class Segment:
     curvature: int = 0
     ends: tuple[Interval, Interval] | None = None
     formula: Formula | None = None
+    at_lower: arb | None = None
 
 
 class _TooMany(Exception):
@@ -97,12 +98,14 @@ class _Builder:
             return True
         except Undecided:
             return False
-        values, slopes = outcome(self.formula, *ends)
-        here = enclose(self.formula, interval(end, end))
-        if min(abs(here[0]), abs(here[1])) > _HUGE:
+        values = enclose(self.formula, interval(*ends))
+        if values[0] > _HUGE or values[1] < -_HUGE:
             return True
-        size = abs(here[1]) + 2.0**-30
-        return bool(values[1] - values[0] <= size * 2.0**-54 and slopes[1] - slopes[0] <= size * 2.0**-54)
+        size = (abs(values[1]) + 2.0**-30) * 2.0**-54
+        if not (size.is_finite() and values[1] - values[0] <= size):
+            return False
+        slopes = outcome(self.formula, *ends)[1]
+        return bool(slopes[1] - slopes[0] <= size)
 
     def cover(self, lower: float, upper: float, rooted: bool = False) -> None:
         """Append segments from ``lower`` to ``upper``."""
@@ -244,7 +247,7 @@ class _Builder:
         if slopes[0] < 0 < slopes[1]:
             values = self.around(expansion, found, values, slopes, lower, upper, curvature)
         corners = tuple((e[1].lower(), e[1].upper()) for e in ends)
-        return Segment(lower, upper, values, slopes, found, curvature, (corners[0], corners[1]), formula)
+        return Segment(lower, upper, values, slopes, found, curvature, (corners[0], corners[1]), formula, ends[0][0])
 
     def around(
         self,
@@ -315,7 +318,10 @@ def _is_empty(segment: Segment) -> bool:
 
 def _assemble(formula: Formula, segments: list[Segment]) -> Table:
     knots = np.array([segments[0].lower, *(s.upper for s in segments)])
-    knot_values = [enclose(formula, interval(x, x)) for x in knots[1:-1]]
+    knot_values = [
+        interval(s.at_lower, s.at_lower) if s.at_lower is not None else enclose(formula, interval(s.lower, s.lower))
+        for s in segments[1:]
+    ]
     coefficients = np.array([s.fit.coefficients if s.fit else [0.0] * (DEGREE + 1) for s in segments])
     radius = np.array([s.fit.radius if s.fit else 0.0 for s in segments])
     errors = np.array([[s.fit.error, s.fit.slope_error] if s.fit else [np.inf, np.inf] for s in segments])
