@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from slir_milp.activations import ABS, IDENTITY, RELU, Hinge
+from slir_milp.activations import ABS, IDENTITY, RELU, Curve, Hinge
 from slir_milp.bounds.backward import Rows
 from slir_milp.bounds.kernel import Conjunction, Explorer, Settings, compile_network
 from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval, slack
@@ -40,8 +41,18 @@ class BoundCase:
         return Explorer(p.network, p.slack, compiled, Conjunction(p.rows, p.strict), settings, variant)
 
 
-def network_of(rng: np.random.Generator, widths: list[int], *, sparse: bool = False, relu: bool = False) -> Network:
-    """A network with these widths (inputs first) and weights of the size that training gives."""
+def network_of(
+    rng: np.random.Generator,
+    widths: list[int],
+    *,
+    sparse: bool = False,
+    relu: bool = False,
+    curves: tuple[Curve, ...] = (),
+) -> Network:
+    """A network with these widths (inputs first) and weights of the size that training gives.
+
+    With ``curves`` each neuron is one of them or, here and there, a hinge.
+    """
 
     def affine(rows: int, columns: int) -> Affine:
         weight = rng.normal(size=(rows, columns)) / np.sqrt(columns)
@@ -49,7 +60,9 @@ def network_of(rng: np.random.Generator, widths: list[int], *, sparse: bool = Fa
             weight = csr_array(weight * (rng.random(weight.shape) < 0.07))
         return Affine(weight, 0.3 * rng.normal(size=rows))
 
-    palette = (RELU,) if relu else HINGES
+    palette: tuple[Hinge | Curve, ...] = (RELU,) if relu else HINGES
+    if curves:
+        palette = (*curves, RELU, IDENTITY)
     layers = tuple(
         Layer(affine(b, a), palette, rng.integers(0, len(palette), b).astype(np.int32))
         for a, b in pairwise(widths[:-1])
@@ -66,6 +79,18 @@ def interval_bounds(network: Network, lower: Vector, upper: Vector) -> NeuronBou
         found.append((lower, upper))
         lower, upper = activation_interval(layer, lower, upper)
     return NeuronBounds(tuple(low for low, _ in found), tuple(high for _, high in found))
+
+
+def _divide(
+    rng: np.random.Generator, layer: Layer, x: Vector, sides: NDArray[np.int8], lower: Vector, upper: Vector
+) -> None:
+    """Divide curves near the point, in place, so that it stays in the region."""
+    for i in np.flatnonzero(layer.is_curved):
+        sides[i] = rng.choice([0, 0, 0, -1, 1, 2])
+        if sides[i] in (-1, 2):
+            upper[i] = min(upper[i], x[i] + 0.3 * rng.random())
+        if sides[i] in (1, 2):
+            lower[i] = max(lower[i], x[i] - 0.3 * rng.random())
 
 
 def bound_case(
@@ -92,6 +117,7 @@ def bound_case(
         for layer in network.layers:
             x = layer.affine(z)
             chosen.append(np.where(rng.random(layer.size) < 0.3, np.sign(x), 0).astype(np.int8))
+            _divide(rng, layer, x, chosen[-1], region.neurons.lower[len(chosen) - 1], region.neurons.upper[len(chosen) - 1])
             z = layer.activate(x)
         region = replace(region, sides=tuple(chosen))
     coefficients = rng.normal(size=(rows, outputs))
