@@ -27,7 +27,7 @@ import csv
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from slir_milp.problems.catalogue import problem
 from slir_milp.problems.make.digits import around, graph, kept_images, otherwise, parameters_of, scores
 from slir_milp.problems.make.recipe import box
 from slir_milp.problems.make.smooth import SMOOTH
+from slir_milp.search import SlopeRule
 
 RADII = (0.01, 0.02, 0.04, 0.06, 0.08)
 GATED = ("gelu", "lambda_gelu", "silu", "mish")  # functions whose graphs have products
@@ -45,16 +46,18 @@ GATED = ("gelu", "lambda_gelu", "silu", "mish")  # functions whose graphs have p
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to decide: options for a timeout, and whether gates are hidden from the reader of graphs."""
+    """One way to decide: how slopes are chosen, and whether gates are hidden from the reader of graphs."""
 
     name: str
-    options: Callable[[float], Options]
+    slopes: SlopeRule
     apart: bool = False
 
 
 SETTINGS = (
-    Setting("optimised", lambda timeout: Options(timeout=timeout, jobs=1)),
-    Setting("products", lambda timeout: Options(timeout=timeout, jobs=1), apart=True),
+    Setting("optimised", SlopeRule.OPTIMISED),
+    Setting("start", SlopeRule.LEAST_AREA),
+    Setting("hand", SlopeRule.HAND_CRAFTED),
+    Setting("products", SlopeRule.OPTIMISED, apart=True),
 )
 
 
@@ -79,16 +82,18 @@ def images_for(activation: str, count: int) -> list[int]:
     return [int(i) for i in np.flatnonzero(found.argmax(axis=1) == labels)[:count]]
 
 
-def network_for(activation: str, setting: Setting) -> Network | SlirError:
-    """The network as the setting wants it, or why it could not be read."""
+def network_for(activation: str, setting: Setting, scratch: Path) -> Network | SlirError:
+    """The network as the setting wants it, or why it could not be read.
+
+    One that has no file of its own gets one in ``scratch``: witnesses are replayed from there.
+    """
     path = problem(f"digits_{activation}").network
     try:
         if not setting.apart:
             return load_network(path)
-        with tempfile.TemporaryDirectory() as folder:
-            other = Path(folder) / f"{activation}_apart.onnx"
-            other.write_bytes(graph(SMOOTH[activation], parameters_of(path), apart=True))
-            return load_network(other)
+        other = scratch / f"{activation}_apart.onnx"
+        other.write_bytes(graph(SMOOTH[activation], parameters_of(path), apart=True))
+        return load_network(other)
     except SlirError as error:
         return error
 
@@ -101,7 +106,12 @@ def question(image: int, radius: float) -> str:
 
 
 def run(
-    activations: Iterable[str], settings: tuple[Setting, ...], radii: Iterable[float], count: int, timeout: float
+    activations: Iterable[str],
+    settings: tuple[Setting, ...],
+    radii: Iterable[float],
+    count: int,
+    timeout: float,
+    scratch: Path,
 ) -> Iterator[Result]:
     """Decide everything, an activation at a time."""
     for activation in activations:
@@ -109,7 +119,7 @@ def run(
         for setting in settings:
             if setting.apart and activation not in GATED:
                 continue
-            network = network_for(activation, setting)
+            network = network_for(activation, setting, scratch)
             for radius in radii:
                 for image in chosen:
                     yield decide(activation, setting, network, radius, image, timeout)
@@ -123,7 +133,9 @@ def decide(
     try:
         if isinstance(network, SlirError):
             raise network
-        verdict = verify(network, parse_query(question(image, radius)), setting.options(timeout))
+        verdict = verify(
+            network, parse_query(question(image, radius)), Options(timeout=timeout, jobs=1, slopes=setting.slopes)
+        )
         status, reason, regions = verdict.status.value, str(verdict.reason or ""), verdict.statistics.regions
     except SlirError as error:
         status, reason = "error", str(error)
@@ -167,13 +179,14 @@ def main() -> int:
     arguments = parser.parse_args()
     settings = tuple(setting for setting in SETTINGS if setting.name in arguments.settings)
     results: list[Result] = []
-    asked = run(arguments.activations, settings, arguments.radii, arguments.images, arguments.timeout)
-    for result in asked:
-        results.append(result)
-        if result.status == "error":
-            sys.exit(f"{result.activation}, {result.setting}: {result.reason}")
-        done = f"{result.activation} {result.setting} {result.radius:g} image {result.image}: {result.status}"
-        print(f"{done} in {result.seconds:.2f} s, {result.regions} regions", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        amount = arguments.radii, arguments.images, arguments.timeout
+        for result in run(arguments.activations, settings, *amount, Path(scratch)):
+            results.append(result)
+            if result.status == "error":
+                sys.exit(f"{result.activation}, {result.setting}: {result.reason}")
+            done = f"{result.activation} {result.setting} {result.radius:g} image {result.image}: {result.status}"
+            print(f"{done} in {result.seconds:.2f} s, {result.regions} regions", file=sys.stderr, flush=True)
     print(table(results, tuple(arguments.radii)))
     if arguments.out is not None:
         with open(arguments.out, "w", encoding="utf-8", newline="") as file:

@@ -63,18 +63,16 @@ def decide(question: Question, network: Network | SlirError, options: Options) -
     return Result(question.controller, question.kind, question.factor, question.known, status, spent, reason)
 
 
-def read(content: bytes) -> Network | SlirError:
-    """Read a network from its bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        path.write_bytes(content)
-        try:
-            return load_network(path)
-        except SlirError as error:
-            return error
+def read(content: bytes, path: Path) -> Network | SlirError:
+    """Read a network from its bytes, which stay in a file: witnesses are replayed from there."""
+    path.write_bytes(content)
+    try:
+        return load_network(path)
+    except SlirError as error:
+        return error
 
 
-def run(folder: Path, only: str, options: Options) -> list[Result]:
+def run(folder: Path, only: str, options: Options, scratch: Path) -> list[Result]:
     """Ask everything about the controllers whose name contains ``only``; rows are printed as they come."""
     results: list[Result] = []
     print("| controller | question | " + " | ".join(f"{factor:g}" for factor in FACTORS) + " |")
@@ -84,7 +82,7 @@ def run(folder: Path, only: str, options: Options) -> list[Result]:
             continue
         for kind, group in groupby(questions(controller), key=lambda question: question.kind):
             asked = list(group)
-            network = read(asked[0].network)
+            network = read(asked[0].network, scratch / f"{controller.name}_{kind.split()[0]}.onnx")
             row = [decide(question, network, options) for question in asked]
             results += row
             cells = " | ".join(result.cell for result in row)
@@ -105,7 +103,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.folder is None or not controllers(Path(arguments.folder)):
         sys.exit("There are no controllers; name the folder that has arch_ainncs and verisig.")
-    results = run(Path(arguments.folder), arguments.only, Options(timeout=arguments.timeout, jobs=arguments.jobs))
+    options = Options(timeout=arguments.timeout, jobs=arguments.jobs)
+    with tempfile.TemporaryDirectory() as scratch:
+        results = run(Path(arguments.folder), arguments.only, options, Path(scratch))
     decided = [result for result in results if result.status in ("sat", "unsat")]
     wrong = sum(result.is_wrong for result in results)
     spent = sum(result.seconds for result in results)

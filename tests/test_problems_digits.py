@@ -1,5 +1,6 @@
 """What the checks of verdicts about digits rest on: functions, their second derivatives, lines, ball arithmetic."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,16 @@ from slir_milp.problems.make.smooth import SMOOTH
 from slir_milp.problems.make.straight_line import evaluate
 
 NAMES = tuple(SMOOTH)
+FUNCTIONS = {**SMOOTH, **{f"gate of {name}": smooth.gate for name, smooth in SMOOTH.items() if smooth.gate is not None}}
 
 
 def network(name: str) -> Path:
     return problem(f"digits_{name}").network
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_slopes_are_derivatives_and_bends_bound_theirs(name: str) -> None:
-    function = SMOOTH[name]
+    function = FUNCTIONS[name]
     x = np.linspace(-9.001, 9, 60_001)
     step = 1e-5
     quotient = (function.value(x + step) - function.value(x - step)) / (2 * step)
@@ -33,9 +35,9 @@ def test_slopes_are_derivatives_and_bends_bound_theirs(name: str) -> None:
     assert 0.9 * function.bend < bend.max() <= function.bend
 
 
-@given(st.sampled_from(NAMES), st.floats(-8, 8), st.floats(0, 10), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(tuple(FUNCTIONS)), st.floats(-8, 8), st.floats(0, 10), st.integers(0, 2**32 - 1))
 def test_lines_enclose_the_function(name: str, low: float, width: float, seed: int) -> None:
-    function, ends = SMOOTH[name], (np.array([low]), np.array([low + width]))
+    function, ends = FUNCTIONS[name], (np.array([low]), np.array([low + width]))
     slope_low, offset_low, slope_high, offset_high = lines(function, *ends)
     x = np.random.default_rng(seed).uniform(*ends, 200)
     assert (slope_low * x + offset_low <= function.value(x)).all()
@@ -50,7 +52,7 @@ def test_bounds_of_scores_hold_at_samples(name: str) -> None:
     rows = rng.normal(size=(5, 10))
     for radius in (0.0, 0.02, 0.2):
         low, high = np.clip((image - radius, image + radius), 0, 1)
-        bounds = output_bounds(function, affine_maps(parameters), rows, np.zeros(5), low, high)
+        bounds = output_bounds(partial(lines, function), affine_maps(parameters), rows, np.zeros(5), low, high)
         points = np.where(rng.random((500, 64)) < 0.5, low, high)
         values = digits.scores(function, parameters, points) @ rows.T
         assert (bounds <= values.min(axis=0)).all()

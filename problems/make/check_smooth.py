@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from .check_truth import MARGIN, Condition, conditions, into_float32, meets, written
 from .conditions import read_clauses
 from .digits import CLASSES, SIZES, parameters_of
-from .shifted import Map, affine_maps, output_bounds
+from .shifted import Map, affine_maps, lines, output_bounds
 from .smooth import SMOOTH, Smooth
 from .straight_line import Program, evaluate
 from .training import Array
@@ -65,7 +66,8 @@ def find_point(function: Smooth, maps: list[Map], condition: Condition) -> tuple
 def lower_bound(function: Smooth, maps: list[Map], condition: Condition) -> float:
     """Lower bound on the largest row over the box; rows are about outputs alone."""
     rows = condition.rows[~condition.rows[:, 1 : 1 + INPUTS].any(axis=1)]
-    found = output_bounds(function, maps, rows[:, 1 + INPUTS :], rows[:, 0], condition.low, condition.high)
+    enclose = partial(lines, function)
+    found = output_bounds(enclose, maps, rows[:, 1 + INPUTS :], rows[:, 0], condition.low, condition.high)
     return float(found.max(initial=-np.inf))
 
 

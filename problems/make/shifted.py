@@ -8,17 +8,20 @@ above its rounding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .smooth import Smooth
+from .smooth import Function
 from .training import Array
 
 SAMPLES = 400
 Map = tuple[Array, Array]  # weight and bias
 Lines = tuple[Array, Array, Array, Array]  # slope and offset of the lower lines, then of the upper ones
+Enclose = Callable[[Array, Array], Lines]
 
 
-def lines(function: Smooth, low: Array, high: Array) -> Lines:
+def lines(function: Function, low: Array, high: Array) -> Lines:
     """Lines below and above the function on each interval, of the least area among a few slopes."""
     share = np.linspace(0.0, 1.0, SAMPLES + 1)[:, None]
     width = np.maximum(high - low, 1e-9)
@@ -49,17 +52,18 @@ def least(weights: list[Map], found: list[Lines], rows: Array, constants: Array,
 
 
 def output_bounds(
-    function: Smooth, weights: list[Map], rows: Array, constants: Array, low: Array, high: Array
+    enclose: Enclose, weights: list[Map], rows: Array, constants: Array, low: Array, high: Array
 ) -> Array:
     """Lower bounds, over a box of inputs, of ``rows @ outputs + constants``.
 
-    ``weights`` are the affine maps ``x @ weight + bias``, the activation between each two.
+    ``weights`` are the affine maps ``x @ weight + bias``, between each two the activation, which ``enclose`` puts
+    between lines on given intervals.
     """
     found: list[Lines] = []
     for weight, bias in weights[:-1]:
         below = least(weights, found, weight.T, bias, low, high)
         above = -least(weights, found, -weight.T, -bias, low, high)
-        found.append(lines(function, below, above))
+        found.append(enclose(below, above))
     weight, bias = weights[-1]
     return least(weights, found, rows @ weight.T, rows @ bias + constants, low, high)
 

@@ -20,19 +20,27 @@ Nodes = Callable[[str, str, str], tuple[list[onnx.NodeProto], Constants]]
 
 
 @dataclass(frozen=True, eq=False)
-class Smooth:
-    """An activation.
+class Function:
+    """A function, its derivative, and a Lipschitz constant of the derivative."""
 
-    ``bend`` is a Lipschitz constant of the derivative.  ``nodes`` takes the names of a tensor, of the tensor that it
-    gates in products (the same, or a copy) and of the result, and returns nodes with the constants they need.
-    """
-
-    title: str
     value: Callable[[Array], Array]
     slope: Callable[[Array], Array]
     bend: float
+
+
+@dataclass(frozen=True, eq=False)
+class Smooth(Function):
+    """An activation.
+
+    ``nodes`` takes the names of a tensor, of the tensor that it gates in products (the same, or a copy) and of the
+    result, and returns nodes with the constants they need.  ``gate`` is the other factor of a function that is ``x``
+    times something.
+    """
+
+    title: str
     nodes: Nodes
     opset: int = 13
+    gate: Function | None = None
 
     def __call__(self, x: Value) -> Value:
         slope = self.slope(x.data)
@@ -121,51 +129,66 @@ def _gate_nodes(scale: Step, name: str, number: float) -> Nodes:
 
 
 LAMBDA = 2.0
+SIGMOID = Function(logistic, lambda x: logistic(x) * (1.0 - logistic(x)), 0.0963)
+MISH_GATE = Function(lambda x: np.tanh(softplus(x)), lambda x: (1.0 - np.tanh(softplus(x)) ** 2) * logistic(x), 0.186)
+
+
+def _chance(steepness: float) -> Function:
+    """Distribution function of the normal distribution at ``steepness * x``."""
+    return Function(
+        lambda x: _normal(steepness * x)[0], lambda x: steepness * _normal(steepness * x)[1], 0.242 * steepness**2
+    )
+
+
 SMOOTH: dict[str, Smooth] = {
     "gelu": Smooth(
-        "GELU, written with Erf",
         *_gated(1.0),
         0.798,  # |φ(x) (2 - x²)| is largest at zero
+        "GELU, written with Erf",
         _gate_nodes(("Div", ("x", "root_two")), "root_two", float(np.sqrt(2.0))),
+        gate=_chance(1.0),
     ),
     "gelu_tanh": Smooth(
-        "GELU in its tanh form, one operator",
         _gelu_tanh,
         _gelu_tanh_slope,
         0.802,
+        "GELU in its tanh form, one operator",
         _single("Gelu", approximate="tanh"),
-        20,
+        opset=20,
     ),
     "lambda_gelu": Smooth(
-        "x Φ(2x), the λ-GELU of λ = 2, written with Erf",
         *_gated(LAMBDA),
         0.798 * LAMBDA,
+        "x Φ(2x), the λ-GELU of λ = 2, written with Erf",
         _gate_nodes(("Mul", ("x", "steepness")), "steepness", float(LAMBDA / np.sqrt(2.0))),
+        gate=_chance(LAMBDA),
     ),
     "silu": Smooth(
-        "SiLU, written with Sigmoid and Mul",
         lambda x: x * logistic(x),
         lambda x: logistic(x) * (1.0 + x * (1.0 - logistic(x))),
         0.5,
+        "SiLU, written with Sigmoid and Mul",
         _steps((("Sigmoid", ("x",)), ("Mul", ("gated", "Sigmoid"))), {}),
+        gate=SIGMOID,
     ),
     "mish": Smooth(
-        "Mish, written with Softplus, Tanh and Mul",
         lambda x: x * np.tanh(softplus(x)),
         _mish_slope,
         0.648,
+        "Mish, written with Softplus, Tanh and Mul",
         _steps((("Softplus", ("x",)), ("Tanh", ("Softplus",)), ("Mul", ("gated", "Tanh"))), {}),
+        gate=MISH_GATE,
     ),
-    "softplus": Smooth("softplus", softplus, logistic, 0.25, _single("Softplus")),
+    "softplus": Smooth(softplus, logistic, 0.25, "softplus", _single("Softplus")),
     "elu": Smooth(
-        "ELU",
         lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
         lambda x: np.exp(np.minimum(x, 0)),
         1.0,
+        "ELU",
         _single("Elu", alpha=1.0),
     ),
-    "tanh": Smooth("tanh", np.tanh, lambda x: 1.0 - np.tanh(x) ** 2, 0.77, _single("Tanh")),
-    "sigmoid": Smooth("sigmoid", logistic, lambda x: logistic(x) * (1.0 - logistic(x)), 0.0963, _single("Sigmoid")),
-    "atan": Smooth("arctangent", np.arctan, lambda x: 1.0 / (1.0 + x**2), 0.65, _single("Atan")),
-    "sin": Smooth("sine", np.sin, np.cos, 1.0, _single("Sin")),
+    "tanh": Smooth(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2, 0.77, "tanh", _single("Tanh")),
+    "sigmoid": Smooth(SIGMOID.value, SIGMOID.slope, SIGMOID.bend, "sigmoid", _single("Sigmoid")),
+    "atan": Smooth(np.arctan, lambda x: 1.0 / (1.0 + x**2), 0.65, "arctangent", _single("Atan")),
+    "sin": Smooth(np.sin, np.cos, 1.0, "sine", _single("Sin")),
 }
