@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+
+import numpy as np
 
 from slir_milp.activations.curve import Curve, Offsets
 from slir_milp.activations.formula import Formula
@@ -151,8 +154,54 @@ def _offsets(formula: Formula) -> Offsets:
 
 
 def recognise(formula: Formula) -> str:
-    """Name of the known activation that a formula is, ``""`` if it is none; for people only, never for bounds."""
+    """Name of the known activation that a formula is, ``""`` if it is none; for people only, never for bounds.
+
+    Equality is tested at some points to 100 bits.  A function that is a known one but for constants rounded to float32
+    gets its name with a "≈".
+    """
+    here = formula(_POINTS)
     for entry in _ENTRIES:
-        if entry.formula() == formula:
-            return _shown(entry, dict(entry.parameters))
+        for values in _candidates(entry, formula):
+            known = entry.formula(**values)
+            if known == formula:
+                return _shown(entry, values)
+            there = known(_POINTS)
+            if np.array_equal(np.isnan(here), np.isnan(there)) and np.allclose(here, there, 1e-6, 1e-9, equal_nan=True):
+                return ("" if _is_equal(formula, known) else "≈ ") + _shown(entry, values)
     return ""
+
+
+_POINTS = np.array([-5.25, -1.7, -0.6, 0.3, 0.9, 2.2, 4.1])
+
+
+def _candidates(entry: Entry, formula: Formula) -> list[dict[str, float]]:
+    """Parameters to try: defaults, and what can be made of the formula's constants."""
+    default = dict(entry.parameters)
+    if not default:
+        return [default]
+    numbers = sorted({node.value for node in formula.nodes if node.operator == "constant"} - {0.0})
+    if len(default) == 2:
+        first, second = default
+        return [default, *({first: a, second: b} for a in [*numbers, 0.0] for b in [*numbers, 0.0] if a < b)]
+    made = [
+        f(c)
+        for c in numbers
+        for f in (float, lambda c: 1 / c, lambda c: c * math.sqrt(2), lambda c: math.sqrt(0.5) / c)
+    ]
+    near = {float(f"{value:.6g}") for value in made}  # (what was meant, where float32 rounded it)
+    (name,) = default
+    values = dict.fromkeys([default[name], *numbers, *made, *sorted(near)])
+    return [{name: v} for v in values if 1e-3 < abs(v) < 1e3]
+
+
+def _is_equal(a: Formula, b: Formula) -> bool:
+    from flint import arb, ctx
+
+    with ctx.workprec(128):
+        for x in _POINTS:
+            left, right = a.ball(arb(x)), b.ball(arb(x))
+            if left.is_finite() != right.is_finite():
+                return False
+            if left.is_finite() and not abs(left - right) < arb(2) ** -100:
+                return False
+    return True

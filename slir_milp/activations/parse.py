@@ -38,7 +38,7 @@ def parse(text: str) -> Formula:
     try:
         tree = ast.parse(source, mode="eval")
     except SyntaxError as error:
-        column = (error.offset or 1) + shift
+        column = (error.offset or len(source) + 1) + shift  # (no offset: the text ends too early)
         raise OptionError(f"formula '{text}', column {column}: {error.msg}.") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise OptionError(f"formula '{text[:80]}' cannot be read: {error}.") from None
