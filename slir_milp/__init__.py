@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from slir_milp._version import __version__
 
 if TYPE_CHECKING:
+    from slir_milp.activations.registry import register_activation
     from slir_milp.errors import NetworkError, OptionError, QueryError, SlirError, SlirWarning
     from slir_milp.network import Network, load_network
     from slir_milp.query import Query, load_query, parse_query
@@ -22,11 +23,23 @@ if TYPE_CHECKING:
     from slir_milp.search import verify as verify
 
 _EXPORTS = {
+    "slir_milp.activations.registry": ("register_activation",),
     "slir_milp.errors": ("NetworkError", "OptionError", "QueryError", "SlirError", "SlirWarning"),
     "slir_milp.network": ("Network", "load_network"),
     "slir_milp.query": ("Query", "load_query", "parse_query"),
     "slir_milp.search": (
-        *("Engine", "Options", "Progress", "Reason", "SlopeRule", "Splitting", "Statistics", "Status", "Verdict", "Witness"),
+        *(
+            "Engine",
+            "Options",
+            "Progress",
+            "Reason",
+            "SlopeRule",
+            "Splitting",
+            "Statistics",
+            "Status",
+            "Verdict",
+            "Witness",
+        ),
         "verify",
     ),
 }
@@ -54,6 +67,7 @@ __all__ = [
     "load_network",
     "load_query",
     "parse_query",
+    "register_activation",
     "verify",
 ]
 

@@ -47,6 +47,8 @@ class Curve:
     function, slope
         How to compute it and its derivative in float64 where there is no formula; without ``slope``, the derivative is
         a difference quotient.
+    enclosure
+        How to enclose its values over a ball where there is no formula.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Curve:
     offsets: Offsets
     function: Callable[[Vector], Vector] | None = None
     slope: Callable[[Vector], Vector] | None = None
+    enclosure: Callable[[arb], arb] | None = None
 
     @cached_property
     def table(self) -> Table:
@@ -82,9 +85,11 @@ class Curve:
         Raises
         ------
         OptionError
-            If there is no formula.
+            If there is neither a formula nor another enclosure.
         """
         if self.formula is None:
+            if self.enclosure is not None:
+                return self.enclosure(x)
             raise OptionError(f"{self.name} has no formula: it cannot be computed to any precision.")
         return self.formula.ball(x)
 

@@ -71,7 +71,7 @@ class Breakpoints:
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Value at ``x``, elementwise, in plain float64: not a bound."""
-        places = self._places()
+        places = self.places
         knots = np.array([place for place, _ in places])
         after = np.array([values[-1] for _, values in places])
         before = np.array([values[0] for _, values in places])
@@ -86,7 +86,8 @@ class Breakpoints:
             result = np.where(x == knots[place], places[place][1][1], result)
         return np.asarray(result)
 
-    def _places(self) -> list[tuple[float, tuple[float, float, float]]]:
+    @property
+    def places(self) -> list[tuple[float, tuple[float, float, float]]]:
         """Distinct points with the limit from the left, the value, and the limit from the right."""
         grouped: dict[float, list[float]] = {}
         for x, y in zip(self.points, self.values, strict=True):
@@ -102,7 +103,7 @@ class Breakpoints:
             for x in (segment.lower, segment.upper):
                 if segment.slope is not None and math.isfinite(x):
                     at_knot[x] = segment.at(x)
-        at_knot |= {x: (value, value) for x, (_, value, _) in self._places()}
+        at_knot |= {x: (value, value) for x, (_, value, _) in self.places}
         slopes = [(-math.inf, math.inf) if s.slope is None else enclosure(s.slope) for s in segments]
         centre = np.array([s.centre for s in segments])
         coefficients = np.zeros((len(segments), DEGREE + 1))
@@ -134,7 +135,7 @@ class Breakpoints:
         )
 
     def _segments(self) -> list[_Segment]:
-        places = self._places()
+        places = self.places
         segments = [_tail(-math.inf, places[0], Fraction(self.left_slope))]
         for (x, (_, value, right)), (y, (left, following, _)) in pairwise(places):
             slope = (Fraction(left) - Fraction(right)) / (Fraction(y) - Fraction(x))

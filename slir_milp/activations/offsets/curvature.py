@@ -85,4 +85,4 @@ class Curvature:
         low, high = np.maximum(low, self.slopes[0]), np.minimum(high, self.slopes[1])
         bends = max(0.0, self.second_high), max(0.0, -self.second_low)
         errors = (bends[0] * (wide * wide) * 0.125, bends[1] * (wide * wide) * 0.125)
-        return sawtooth(s, (np.asarray(low), np.asarray(high)), self.values, self.slopes, errors)
+        return sawtooth(s, (np.asarray(low), np.asarray(high)), self.values, self.slopes, self.slopes, errors)

@@ -65,5 +65,6 @@ class Lipschitz:
 
     def table(self) -> Table:
         """Segments between samples, of no known curvature."""
-        steepest = np.full(len(self.sampled.x) - 1, self.constant)
-        return sawtooth(self.sampled, (-steepest, steepest), self.values, (-self.constant, self.constant))
+        steepest = np.full(len(self.sampled.x) - 1, float(self.constant))
+        tails = (-self.constant, self.constant)
+        return sawtooth(self.sampled, (-steepest, steepest), self.values, tails, tails)

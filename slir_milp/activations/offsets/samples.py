@@ -86,7 +86,8 @@ def sawtooth(
     samples: Samples,
     slopes: tuple[Vector, Vector],
     values: tuple[float, float],
-    outside_slopes: tuple[float, float],
+    left_slopes: tuple[float, float],
+    right_slopes: tuple[float, float],
     chord_errors: tuple[Vector, Vector] | None = None,
 ) -> Table:
     """Table of a function that is known at samples, and between them by the range of its difference quotients.
@@ -103,13 +104,13 @@ def sawtooth(
         Least and greatest difference quotient on each segment, shape ``(n − 1,)`` each.
     values
         Range of all values, infinite where unknown.
-    outside_slopes
-        Range of the difference quotients beyond the samples, infinite where unknown.
+    left_slopes, right_slopes
+        Ranges of the difference quotients beyond the samples, infinite where unknown.
     chord_errors
         ``f`` is at least the segment's chord minus the first and at most the chord plus the second, in real arithmetic
         and for exact samples; shape ``(n − 1,)`` each.
     """
-    low, high = slopes
+    low, high = (np.asarray(s, dtype=np.float64) for s in slopes)
     x, width = samples.x, np.diff(samples.x)
     top = _crest(samples.high, low, high, x)
     bottom = -_crest(-samples.low, -high, -low, x)
@@ -137,8 +138,8 @@ def sawtooth(
         knot_high=np.concatenate([[np.inf], samples.high, [np.inf]]),
         low=np.concatenate([[values[0]], np.maximum(bottom, values[0]), [values[0]]]),
         high=np.concatenate([[values[1]], np.minimum(top, values[1]), [values[1]]]),
-        slope_low=np.concatenate([[outside_slopes[0]], low, [outside_slopes[0]]]),
-        slope_high=np.concatenate([[outside_slopes[1]], high, [outside_slopes[1]]]),
+        slope_low=np.concatenate([[left_slopes[0]], low, [right_slopes[0]]]),
+        slope_high=np.concatenate([[left_slopes[1]], high, [right_slopes[1]]]),
         centre=np.concatenate([[0.0], x[:-1], [0.0]]),
         coefficients=coefficients,
         error_low=errors[0],

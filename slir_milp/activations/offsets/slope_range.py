@@ -75,4 +75,4 @@ class SlopeRange:
         """Segments between samples, of no known curvature."""
         ones = np.ones(len(self.sampled.x) - 1)
         slopes = (self.slope_low, self.slope_high)
-        return sawtooth(self.sampled, (slopes[0] * ones, slopes[1] * ones), self.values, slopes)
+        return sawtooth(self.sampled, (slopes[0] * ones, slopes[1] * ones), self.values, slopes, slopes)
