@@ -15,6 +15,9 @@ from slir_milp.network.normal_form import Layer, Network
 from slir_milp.network.runtime import Runtime
 
 _SCALES = (0.0, 0.01, 1.0, 1.0, 30.0)
+_POSITIVE_SCALES = (1.0, 0.3, 3.0)
+"""Used if no output had a value at any of the other points."""
+
 _SLACK = 4.0
 """The original graph may add in another order than the normal form."""
 
@@ -51,26 +54,35 @@ def compare(network: Network, runtime: Runtime, opened: Callable[[], Opened] | N
     random = np.random.default_rng(20160301)
     dtype = np.dtype(network.inputs[0].dtype if network.inputs else "float32")
     look_inside: Opened | None = None
-    for scale in _SCALES:
-        point = (scale * random.standard_normal(network.input_size)).astype(dtype)
+    compared = False
+    for number, scale in enumerate((*_SCALES, *_POSITIVE_SCALES)):
+        if number >= len(_SCALES) and compared:
+            break
+        sample = scale * random.standard_normal(network.input_size)
+        point = (np.abs(sample) if number >= len(_SCALES) else sample).astype(dtype)
         expected = runtime.outputs(point).astype(np.float64)
         traced = _trace(network, point.astype(np.float64), _unit(network))
         value, error = traced.value, _SLACK * traced.error
         if expected.shape != value.shape:
             raise NetworkError(f"the network gives {value.size} numbers, but its runtime {expected.size}")
         usable = np.isfinite(expected) & np.isfinite(error)
-        wrong = usable & (np.abs(value - expected) > error)
+        compared |= bool(usable.any())
+        wrong = usable & (_distance(value, expected) > error)
         if wrong.any() and opened is not None:
             look_inside = look_inside or opened()
             expected, largest = look_inside(point)
-            allowed = max(1.0, largest / traced.largest) * (error.max() + _unit(network) * largest)
-            wrong &= ~(np.abs(value - expected) <= _SLACK_IN_DOUBT * allowed)
+            allowed = max(1.0, largest / traced.largest) * (error[usable].max() + _unit(network) * largest)
+            wrong &= ~(_distance(value, expected) <= _SLACK_IN_DOUBT * allowed)
         if wrong.any():
             where = int(np.argmax(wrong))
             raise NetworkError(
                 f"what was read disagrees with the runtime: output {where} is {value[where]:.9g} instead of "
                 f"{expected[where]:.9g}; this is a defect of this program, please report it with the file"
             )
+
+def _distance(value: Vector, expected: Vector) -> Vector:
+    with np.errstate(invalid="ignore"):
+        return np.abs(value - expected)
 
 
 def _unit(network: Network) -> float:

@@ -23,7 +23,7 @@ from slir_milp.network.operators import OPERATORS, Call, Tensor
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-    from slir_milp.network.operators.call import Value
+    from slir_milp.network.operators.tensor import Value
 
 
 def lower(graph: OnnxGraph) -> Network:

@@ -88,7 +88,8 @@ class Neurons:
         keys = _keys(root)
         if not root.is_exact:
             self._roots.append(root)  # kept alive, so that its identity is no other's
-        places, fresh = np.zeros(rows.size, dtype=np.intp), []
+        places = np.zeros(rows.size, dtype=np.intp)
+        fresh: list[int] = []
         for place, (row, number) in enumerate(zip(rows.tolist(), which.tolist(), strict=True)):
             new = self.columns + len(fresh)
             places[place] = self._made.setdefault((functions[number], keys[row]), new)

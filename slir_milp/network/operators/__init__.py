@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from slir_milp.network.operators import elementwise, hinges, linear, logic, movement, normalisation, windows
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.curves import CURVES
+from slir_milp.network.operators.tensor import Tensor
 
 OPERATORS: Mapping[str, Callable[[Call], list[Tensor]]] = {
     **CURVES,

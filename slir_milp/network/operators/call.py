@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,10 @@ from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
-from slir_milp.network.operators.tensor import Shape, Tensor, View
+from slir_milp.network.operators.tensor import Shape, Tensor, Value, View
 
 if TYPE_CHECKING:
     from onnx import NodeProto
-
-Value: TypeAlias = "Tensor | NDArray[Any]"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ import numpy as np
 
 from slir_milp.activations.formula import Formula, apply
 from slir_milp.errors import NetworkError
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.elementwise import applied, together
+from slir_milp.network.operators.tensor import Tensor
 
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 

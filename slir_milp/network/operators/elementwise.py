@@ -10,9 +10,9 @@ from slir_milp.activations.formula import Formula
 from slir_milp.errors import NetworkError, OptionError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
-from slir_milp.network.operators.call import Call, Tensor, Value
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.products import product
-from slir_milp.network.operators.tensor import View, has_name, ordered, shared_views
+from slir_milp.network.operators.tensor import Tensor, Value, View, has_name, ordered, shared_views
 
 
 def function(call: Call, step: Callable[[Formula], Formula]) -> list[Tensor]:

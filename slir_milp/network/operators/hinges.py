@@ -13,9 +13,10 @@ from slir_milp.errors import NetworkError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
-from slir_milp.network.operators.call import Call, Tensor, Value
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.elementwise import together
 from slir_milp.network.operators.linear import reduced_groups
+from slir_milp.network.operators.tensor import Tensor, Value
 from slir_milp.network.storage import Index
 
 

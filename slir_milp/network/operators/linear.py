@@ -7,9 +7,9 @@ import numpy as np
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix, Vector
-from slir_milp.network.operators.call import Call, Tensor, Value
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.products import summed, summed_products
-from slir_milp.network.operators.tensor import combined_views
+from slir_milp.network.operators.tensor import Tensor, Value, combined_views
 from slir_milp.network.storage import Index
 
 

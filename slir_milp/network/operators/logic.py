@@ -8,11 +8,11 @@ import numpy as np
 
 from slir_milp.activations.formula import Formula, apply
 from slir_milp.network import compose
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.elementwise import applied, together
 from slir_milp.network.operators.movement import move
 from slir_milp.network.operators.products import product
-from slir_milp.network.operators.tensor import Shape
+from slir_milp.network.operators.tensor import Shape, Tensor
 
 _ONE, _ZERO = Formula.constant(1.0), Formula.constant(0.0)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from slir_milp.network import compose
 from slir_milp.network.folding import NodeRunner
 from slir_milp.network.graph import checked_size
-from slir_milp.network.operators.call import Call, Tensor
-from slir_milp.network.operators.tensor import Shape
+from slir_milp.network.operators.call import Call
+from slir_milp.network.operators.tensor import Shape, Tensor
 from slir_milp.network.storage import Index
 
 

@@ -10,11 +10,11 @@ from slir_milp.activations.formula import Formula, X, apply
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.elementwise import applied
 from slir_milp.network.operators.linear import averaged, reduced_groups
 from slir_milp.network.operators.products import MAX_PRODUCTS, product, square, summed
-from slir_milp.network.operators.tensor import View
+from slir_milp.network.operators.tensor import Tensor, View
 from slir_milp.network.storage import Index
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def product(neurons: Neurons, left: Affine, right: Affine) -> Affine:
     left, right = compose.widen(left, columns), compose.widen(right, columns)
     ratio, in_proportion = _ratio(left, right)
     fixed_left, fixed_right = _is_constant(left), _is_constant(right)
-    cases = [
+    cases: list[tuple[NDArray[np.bool_], Callable[[Affine, Affine, Vector], Affine]]] = [
         (fixed_left, lambda a, b, _: _scaled_by_constant(b, a)),
         (fixed_right, lambda a, b, _: _scaled_by_constant(a, b)),
         (in_proportion, lambda a, _, k: compose.scale(square(neurons, a), k)),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from slir_milp.network.neurons import Function, Neurons
 from slir_milp.network.storage import Index
 
 Shape: TypeAlias = tuple[int, ...]
+Value: TypeAlias = "Tensor | NDArray[Any]"
 
 MAX_NODES = 60
 """A formula that grows beyond this many distinct nodes becomes neurons first."""
@@ -48,8 +49,8 @@ class View:
     Attributes
     ----------
     root
-        The affine map, or the tensor whose neurons are made when they are needed.  Roots are told apart by identity: equal coefficients that were rounded on different ways may
-        stand for different numbers.
+        The affine map, or the tensor whose neurons are made when they are needed.  Roots are told apart by identity:
+        equal coefficients that were rounded on different ways may stand for different numbers.
     rows
         Shape ``(elements,)``: row of the root that each element is made from.
     formulas
@@ -195,32 +196,35 @@ def shared_views(
     combine
         Makes the result's formula from one formula for each operand.
     """
-    tensors = [number for number, part in enumerate(parts) if not isinstance(part, np.ndarray)]
-    constants = {number: _constants(part) for number, part in enumerate(parts) if isinstance(part, np.ndarray)}
-    if any(part is None for part in constants.values()):
-        return ()
+    constants: list[tuple[tuple[Formula, ...], Index] | None] = []
+    for part in parts:
+        described = _constants(part) if isinstance(part, np.ndarray) else None
+        if described is None and isinstance(part, np.ndarray):
+            return ()
+        constants.append(described)
+    tensors = [part for part in parts if not isinstance(part, np.ndarray)]
     found = []
-    for first in parts[tensors[0]]:
-        others = [[view for view in parts[number] if view.has_roots_of(first)] for number in tensors[1:]]
-        if not all(others):
+    for first in tensors[0]:
+        shared = [next((view for view in views if view.has_roots_of(first)), None) for views in tensors]
+        if None in shared:
             continue
-        chosen = dict(zip(tensors, [first, *(options[0] for options in others)], strict=True))
-        described = [
-            constants[number] if number in constants else (chosen[number].formulas, chosen[number].which)
-            for number in range(len(parts))
-        ]
-        codes = np.stack([which for _, which in described])
-        distinct, which = np.unique(codes, axis=1, return_inverse=True)
+        over = iter(shared)
+        operands = [constant or _elements(next(over)) for constant in constants]
+        distinct, which = np.unique(np.stack([codes for _, codes in operands]), axis=1, return_inverse=True)
         if distinct.shape[1] > MAX_FORMULAS:
             continue
         formulas = tuple(
-            combine(*(formulas[code] for (formulas, _), code in zip(described, column, strict=True)))
+            combine(*(choices[code] for (choices, _), code in zip(operands, column, strict=True)))
             for column in distinct.T
         )
         view = View(first.root, first.rows, formulas, which.ravel())
         if view.is_handy:
             found.append(view)
     return tuple(found)
+
+
+def _elements(view: View | None) -> tuple[tuple[Formula, ...], Index]:
+    return ((), np.zeros(0, dtype=np.intp)) if view is None else (view.formulas, view.which)
 
 
 def combined_views(matrix: Matrix, views: Sequence[View]) -> tuple[View, ...]:
@@ -237,7 +241,8 @@ def combined_views(matrix: Matrix, views: Sequence[View]) -> tuple[View, ...]:
         if not np.array_equal(taken[rows], places):
             continue
         numbers: dict[bytes, int] = {}
-        formulas, which = [], np.zeros(matrix.shape[0], dtype=np.intp)
+        formulas: list[Formula] = []
+        which = np.zeros(matrix.shape[0], dtype=np.intp)
         for row, (start, end) in enumerate(pairwise(ends.tolist())):
             codes = view.which[columns[start:end]]
             which[row] = numbers.setdefault(codes.tobytes() + values[start:end].tobytes(), len(numbers))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
-from slir_milp.network.operators.call import Call, Tensor
+from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.hinges import largest
-from slir_milp.network.operators.tensor import Shape
+from slir_milp.network.operators.tensor import Shape, Tensor
 from slir_milp.network.storage import Index
 
 
