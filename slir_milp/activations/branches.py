@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from flint import arb
 
 from slir_milp.activations.formula import Formula, apply, rebuild
 from slir_milp.activations.interval import WHOLE, ZERO, Interval, enclose, interval
+from slir_milp.activations.tails import enclose_tail
 
 
 class Undefined(Exception):
@@ -209,11 +209,22 @@ def outcome(formula: Formula, lower: float, upper: float) -> tuple[Interval, Int
     """
     x = interval(lower, upper)
     values = enclose(formula, x)
-    if any(node.operator in ("floor", "sign", "where_less") for node in formula.nodes):
-        try:
-            formula = resolve(formula, lower, upper)
-        except (Undefined, Undecided):
+    try:
+        formula = resolve(formula, lower, upper)
+    except Undefined:
+        return WHOLE, WHOLE
+    except Undecided:
+        if any(node.operator in ("floor", "sign", "where_less") for node in formula.nodes):
             return values, WHOLE
-    if not (values[0] > -arb.pos_inf() or values[1] < arb.pos_inf()):
+    else:
+        if not math.isfinite(upper - lower):
+            values = _common(values, enclose_tail(formula, x))
+            if values[0] > WHOLE[0] or values[1] < WHOLE[1]:
+                return values, enclose_tail(formula.derivative, x)
+    if not (values[0] > WHOLE[0] or values[1] < WHOLE[1]):
         return values, WHOLE
     return values, enclose(formula.derivative, x)
+
+
+def _common(a: Interval, b: Interval) -> Interval:
+    return (a[0] if a[0] > b[0] else b[0], a[1] if a[1] < b[1] else b[1])

@@ -60,27 +60,28 @@ def enclose(formula: Formula, x: Interval) -> Interval:
 
     The whole line if the formula may be undefined somewhere there.
     """
+    return formula.fold(lambda node, arguments: step(node, arguments, x)) or WHOLE
 
-    def step(node: Formula, arguments: tuple[Interval | None, ...]) -> Interval | None:
-        match node.operator:
-            case "x":
-                return x
-            case "constant":
-                return arb(node.value), arb(node.value)
-            case "pi":
-                return interval(arb.pi(), arb.pi())
-            case "where_less":
-                return _where_less(*arguments)
-        if any(a is None for a in arguments):
-            return None
-        match node.operator:
-            case "pow":
-                return _power(arguments[0], node.arguments[1].value)  # type: ignore[arg-type]
-            case "mul" if node.arguments[0] == node.arguments[1]:
-                return _power(arguments[0], 2.0)  # type: ignore[arg-type]
-        return FUNCTIONS[node.operator](*arguments)
 
-    return formula.fold(step) or WHOLE
+def step(node: Formula, arguments: tuple[Interval | None, ...], x: Interval) -> Interval | None:
+    """Enclosure of a node from those of its arguments; nothing where it may be undefined."""
+    match node.operator:
+        case "x":
+            return x
+        case "constant":
+            return arb(node.value), arb(node.value)
+        case "pi":
+            return interval(arb.pi(), arb.pi())
+        case "where_less":
+            return _where_less(*arguments)
+    if any(a is None for a in arguments):
+        return None
+    match node.operator:
+        case "pow":
+            return _power(arguments[0], node.arguments[1].value)  # type: ignore[arg-type]
+        case "mul" if node.arguments[0] == node.arguments[1]:
+            return _power(arguments[0], 2.0)  # type: ignore[arg-type]
+    return FUNCTIONS[node.operator](*arguments)
 
 
 def _tidy(lower: arb, upper: arb) -> Interval:
