@@ -18,8 +18,18 @@ if TYPE_CHECKING:
     from slir_milp.errors import NetworkError, OptionError, QueryError, SlirError, SlirWarning
     from slir_milp.network import Network, load_network
     from slir_milp.query import Query, load_query, parse_query
-    from slir_milp.search import Engine, Options, Progress, Reason, SlopeRule, Splitting, Statistics
-    from slir_milp.search import Status, Verdict, Witness
+    from slir_milp.search import (
+        Engine,
+        Options,
+        Progress,
+        Reason,
+        SlopeRule,
+        Splitting,
+        Statistics,
+        Status,
+        Verdict,
+        Witness,
+    )
     from slir_milp.search import verify as verify
 
 _EXPORTS = {

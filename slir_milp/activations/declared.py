@@ -138,15 +138,17 @@ def declared_curve(name: str, function: Function | Formula | str, facts: Facts) 
     _check(name, function, facts)
     offsets = OnDomain(_offsets(name, function, facts), facts.domain)
     slope = facts.derivative
-    derivative = formula_of(slope) or (slope if callable(slope) else None)
-
-    def near(x: Vector) -> Vector:
-        return evaluate(function, np.asarray(x, dtype=np.float64))
+    derivative = formula_of(slope) or (_elementwise(slope) if callable(slope) else None)
 
     def enclosed(x: arb) -> arb:
         return _enclosed(function, offsets.table(), facts.error, x)
 
-    return Curve(name, None, offsets, near, derivative, enclosed)
+    return Curve(name, None, offsets, _elementwise(function), derivative, enclosed)
+
+
+def _elementwise(function: Function) -> Function:
+    """The function, for any array, with its complaints as errors of this program."""
+    return lambda x: evaluate(function, np.asarray(x, dtype=np.float64))
 
 
 def _enclosed(function: Function, table: Table, error: float, x: arb) -> arb:
@@ -224,8 +226,8 @@ def _offsets(name: str, function: Function, facts: Facts) -> Offsets:
     also = " between its inflections (none: inflections=())" if callable(derivative) else ""
     raise OptionError(
         f"activation {name}: samples alone prove nothing of what is between them; declare a Lipschitz constant, the "
-        f"range of the derivative, of the second derivative, a derivative{also}, critical points or breakpoints, or give "
-        "a formula."
+        f"range of the derivative, of the second derivative, a derivative{also}, critical points or breakpoints, or "
+        "give a formula."
     )
 
 
@@ -282,8 +284,9 @@ def _from_critical_points(function: Function, critical_points: CriticalPointsOf,
     for slope in levels.tolist():
         found = np.asarray(critical_points(slope), dtype=np.float64).ravel()
         places.append(found[(found >= x[0]) & (found <= x[-1])])
-    levels = np.concatenate([*_never(critical_points, x, float(levels[0]), -1), levels])
-    levels = np.concatenate([levels, *_never(critical_points, x, float(levels[-1]), 1)])
+    least_of_all = _never(critical_points, x, float(levels[0]), -1)
+    most_of_all = _never(critical_points, x, float(levels[-1]), 1)
+    cells = np.concatenate([[least_of_all], levels, [most_of_all]])
     # A critical point is believed to within a small distance, in which the slope may be on either side.
     at = np.concatenate(places)
     reach = NEAR * (1.0 + np.abs(at))
@@ -292,7 +295,6 @@ def _from_critical_points(function: Function, critical_points: CriticalPointsOf,
     passed = np.searchsorted(before, knots[1:], "left") - np.searchsorted(after, knots[:-1], "right")
     samples = take(function, knots, facts.error)
     least, most = checks.secants(samples)
-    cells = np.concatenate([[-np.inf], levels, [np.inf]])
     low = cells[np.clip(np.searchsorted(cells, least, "right") - 1 - passed, 0, None)]
     high = cells[np.clip(np.searchsorted(cells, most, "left") + passed, None, len(cells) - 1)]
     return SegmentSlopes(
@@ -305,14 +307,14 @@ def _from_critical_points(function: Function, critical_points: CriticalPointsOf,
     )
 
 
-def _never(critical_points: CriticalPointsOf, x: Vector, slope: float, side: int) -> list[Vector]:
-    """A slope beyond the samples' that the derivative never has, if one is found near; then none is beyond it."""
+def _never(critical_points: CriticalPointsOf, x: Vector, slope: float, side: int) -> float:
+    """A slope beyond the samples' that the derivative never has, and so none beyond it either; infinite if unknown."""
     for distance in (1e-6, 1e-3, 1.0):
         beyond = slope + side * distance * (1.0 + abs(slope))
         found = np.asarray(critical_points(beyond), dtype=np.float64)
         if not ((found >= x[0]) & (found <= x[-1])).any():
-            return [np.array([beyond])]
-    return []
+            return beyond
+    return side * math.inf
 
 
 def _levels(x: Vector, value: Vector) -> Vector:

@@ -44,10 +44,12 @@ def evaluate(function: Function, x: Vector) -> Vector:
         if value.shape != x.shape:
             raise ValueError("another shape")
     except Exception:  # whatever a caller's function raises, it may do better with single numbers
-        value = np.array([_evaluate_one(function, at) for at in x.tolist()])
-    if not np.isfinite(value).all():
-        at = int(np.flatnonzero(~np.isfinite(value))[0])
-        raise OptionError(f"the function has the value {value[at]} at {x[at]}; it must be finite where it is sampled.")
+        value = np.array([_evaluate_one(function, at) for at in x.ravel().tolist()]).reshape(x.shape)
+    wrong = ~np.isfinite(value)
+    if wrong.any():
+        raise OptionError(
+            f"the function has the value {value[wrong][0]} at {x[wrong][0]}; it must be finite where it is computed."
+        )
     return value
 
 
