@@ -19,8 +19,8 @@ from slir_milp.activations.offsets.samples import NOWHERE, Function, evaluate, g
 from slir_milp.activations.offsets.segment_slopes import SegmentSlopes
 from slir_milp.activations.offsets.slope_range import SlopeRange
 from slir_milp.activations.parse import parse
-from slir_milp.activations.piecewise import line_formula, line_through
 from slir_milp.activations.table import Table, Vector
+from slir_milp.activations.through_points import line_formula, line_through
 from slir_milp.activations.touch import segment_of
 from slir_milp.errors import OptionError
 
