@@ -7,6 +7,7 @@ cover it.  What a solver answers is a proposal: no verdict rests on it.
 from slir_milp.solvers.protocol import (
     Feature,
     LinearProgram,
+    RowBlock,
     Session,
     Solution,
     Solver,
@@ -18,6 +19,7 @@ from slir_milp.solvers.registry import available_solvers, solver
 __all__ = [
     "Feature",
     "LinearProgram",
+    "RowBlock",
     "Session",
     "Solution",
     "Solver",

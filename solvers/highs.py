@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from slir_milp.solvers.highs_watch import Watch, deferred_interrupt
-from slir_milp.solvers.protocol import Feature, Indices, LinearProgram, Solution, SolverError, Status, Vector
+from slir_milp.solvers.protocol import Feature, Indices, LinearProgram, RowBlock, Solution, SolverError, Status, Vector
 from slir_milp.solvers.residuals import dual_objective, is_farkas_ray
 
 STATUSES: dict[str, Status] = {
@@ -145,6 +145,15 @@ class HighsSession:
                 raise SolverError(f"row {row} has no single entry in column {column}.")
             program.values[begin + found[0]] = value
             self._must(self._highs.changeCoeff(row, column, value), "a new coefficient")
+
+    def add_rows(self, block: RowBlock) -> None:
+        """Add rows after those that there are; the basis is kept, their slacks in it."""
+        self._refuse_nan(block.lower, block.upper, block.values)
+        self._program = self._program.with_rows(block)
+        added = self._highs.addRows(
+            len(block), block.lower, block.upper, len(block.values), block.starts[:-1], block.indices, block.values
+        )
+        self._must(added, "new rows")
 
     def solve(
         self,

@@ -21,7 +21,7 @@ Nothing here is a proof: solvers work to tolerances.  Residuals and gaps are rec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from threading import Event
@@ -54,6 +54,20 @@ class Feature(StrEnum):
     FARKAS_RAY = "a Farkas ray of an infeasible linear program"
     WARM_START = "a solve that starts from the last basis"
     INCUMBENTS = "reports of the points found during a mixed-integer solve"
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlock:
+    """Rows ``lower ≤ A x ≤ upper`` to be added to a program, stored as there."""
+
+    lower: Vector
+    upper: Vector
+    starts: Indices
+    indices: Indices
+    values: Vector
+
+    def __len__(self) -> int:
+        return len(self.lower)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +118,17 @@ class LinearProgram:
         """``Aᵀ y``, shape ``(columns,)``."""
         weights: Vector = self.values * y[self.row_of_entry]
         return np.bincount(self.indices, weights=weights, minlength=self.columns).astype(np.float64)
+
+    def with_rows(self, block: RowBlock) -> LinearProgram:
+        """The program with more rows after its own."""
+        return replace(
+            self,
+            row_lower=np.concatenate([self.row_lower, block.lower]),
+            row_upper=np.concatenate([self.row_upper, block.upper]),
+            starts=np.concatenate([self.starts, self.starts[-1] + block.starts[1:]]).astype(np.int32),
+            indices=np.concatenate([self.indices, block.indices]).astype(np.int32),
+            values=np.concatenate([self.values, block.values]),
+        )
 
     @cached_property
     def row_of_entry(self) -> Indices:
@@ -174,6 +199,10 @@ class Session(Protocol):
         SolverError
             An entry is not stored in the program that was opened (store a zero where one is to come).
         """
+        ...
+
+    def add_rows(self, block: RowBlock) -> None:
+        """Add rows after those that there are."""
         ...
 
     def solve(

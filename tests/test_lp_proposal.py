@@ -145,7 +145,7 @@ def test_small_regions_are_scaled(width: float) -> None:
 @example(0)
 def test_tightened_bounds_hold_and_are_within_the_given_ones(seed: int) -> None:
     case = random_case(seed)
-    before = within_sides(case.region, sound_bounds(case))
+    before = within_sides(case.network, case.region, sound_bounds(case))
     after = tighten(case.network, charges(case), case.region, before, HIGHS)
     inside = [knot for knot in knots(case) if knot.inside]
     if after is None:

@@ -10,6 +10,8 @@ of a size that is typical of the region.  A solver's absolute tolerances then me
 for each neuron would cost the simplex half as many steps again on large regions; mixed-integer programs have it: there
 the tolerance decides on which side of zero a neuron may be.)
 
+A curve has a column for what is not linear in it, too, and one for its argument (:mod:`slir_milp.lp.curves`).
+
 Everything here is plain float64: it feeds proposals, never bounds.
 """
 
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from slir_milp.bounds.lines import unstable
 from slir_milp.bounds.region import NeuronBounds, Region, Side
+from slir_milp.lp.curves import Bands, Base
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 
@@ -34,7 +37,7 @@ MOST_ENTRIES = 40_000_000
 
 @dataclass(frozen=True, eq=False)
 class Affines:
-    """Values ``matrix @ (ξ, r) + constant``, one a row, over the scaled inputs and positive parts."""
+    """Values ``matrix @ (ξ, r) + constant`` over the scaled inputs and positive parts (of a curve: ``e``)."""
 
     matrix: Matrix
     constant: Vector
@@ -49,10 +52,12 @@ class Elimination:
     midpoint, radius
         Of the region's box.
     open_neurons, split_neurons
-        Per layer the indices of the unstable neurons, and of those that were put on a side.
+        Per layer the indices of the unstable neurons, and of the hinges that were put on a side.
     lower, upper, scale
         Shape ``(unstable,)``: bounds of the unstable neurons' pre-activations, layer after layer, and the unit of their
-        parts.
+        parts (of a curve: of ``e``).
+    bands
+        The curves among the unstable neurons.
     open_values, split_values
         Pre-activations of the unstable and of the split neurons, layer after layer.
     last
@@ -66,6 +71,7 @@ class Elimination:
     lower: Vector
     upper: Vector
     scale: Vector
+    bands: Bands
     open_values: Affines
     split_values: Affines
     last: Affines
@@ -74,6 +80,11 @@ class Elimination:
     def inputs(self) -> int:
         """Number of inputs."""
         return len(self.midpoint)
+
+    @property
+    def hinges(self) -> Neurons:
+        """Which of the unstable neurons are hinges."""
+        return np.asarray(np.delete(np.arange(self.count), self.bands.at))
 
     @property
     def count(self) -> int:
@@ -86,11 +97,12 @@ class Elimination:
         return np.asarray(np.clip(point, region.lower, region.upper))
 
 
-def within_sides(region: Region, neurons: NeuronBounds) -> NeuronBounds:
-    """Bounds cut at zero where a neuron has been put on a side; crossing ends mean that the region is empty."""
+def within_sides(network: Network, region: Region, neurons: NeuronBounds) -> NeuronBounds:
+    """Bounds cut at zero where a hinge has been put on a side; crossing ends mean that the region is empty."""
     if region.sides is None:
         return neurons
-    pairs = list(zip(neurons.lower, neurons.upper, region.sides, strict=True))
+    sides = [np.where(layer.is_curved, 0, side) for layer, side in zip(network.layers, region.sides, strict=False)]
+    pairs = list(zip(neurons.lower, neurons.upper, sides, strict=True))
     return NeuronBounds(
         tuple(np.where(side == Side.POSITIVE, np.maximum(lower, 0.0), lower) for lower, _, side in pairs),
         tuple(np.where(side == Side.NEGATIVE, np.minimum(upper, 0.0), upper) for _, upper, side in pairs),
@@ -120,23 +132,26 @@ def eliminate(
     """
     until = len(network.layers) if until is None else until
     layers = network.layers[:until]
-    opened = tuple(
-        np.flatnonzero(unstable(layer, lower, upper))
-        for layer, lower, upper in zip(layers, neurons.lower, neurons.upper, strict=False)
-    )
-    split = tuple(
-        np.flatnonzero(region.sides[k]) if region.sides is not None else np.zeros(0, dtype=np.intp)
-        for k in range(until)
-    )
+    opened, split = [], []
+    for k, layer in enumerate(layers):
+        is_open = unstable(layer, neurons.lower[k], neurons.upper[k])
+        divided = region.sides[k] != 0 if region.sides is not None else np.zeros(layer.size, dtype=np.bool_)
+        # The bounds of a curve that was divided are conditions, even where it is linear between them.
+        opened.append(np.flatnonzero(is_open | (divided & layer.is_curved)))
+        split.append(np.flatnonzero(divided & ~layer.is_curved))
+    bases = tuple(map(Base.of, layers, neurons.lower, neurons.upper))
     count, inputs = sum(map(len, opened)), len(region.lower)
     widest = max(affine.rows for affine in network.affines[: until + 1])
     if (count + sum(map(len, split)) + 2 * widest) * (inputs + count) > MOST_ENTRIES:
         return None
     lower = _joined([neurons.lower[k][opened[k]] for k in range(until)])
     upper = _joined([neurons.upper[k][opened[k]] for k in range(until)])
+    bands = Bands.of(layers, tuple(opened), bases, [lower, upper])
     scale = np.maximum(-lower, upper)
-    if not own_scales and count:
-        scale = np.full(count, np.median(scale))
+    hinges = np.delete(np.arange(count), bands.at)
+    if not own_scales and len(hinges):
+        scale = np.full(count, np.median(scale[hinges]))
+    scale[bands.at] = bands.size
     midpoint = region.midpoint
     radius = np.maximum(region.upper - midpoint, midpoint - region.lower)
     matrix = np.zeros((inputs, inputs + count))
@@ -153,9 +168,16 @@ def eliminate(
             split_rows.append(Affines(matrix[split[k]], constant[split[k]]))
             slope = np.where(neurons.lower[k] >= 0, layer.positive_slope, layer.negative_slope)
             slope[here] = layer.negative_slope[here]
-            matrix, constant = slope[:, None] * matrix, slope * constant
-            columns = inputs + first + np.arange(len(here))
             rise = (layer.positive_slope - layer.negative_slope)[here]
+            if layer.curves:
+                slope, rise = (
+                    np.where(layer.is_curved, bases[k].slope, slope),
+                    np.where(layer.is_curved[here], 1.0, rise),
+                )
+            matrix, constant = slope[:, None] * matrix, slope * constant
+            if layer.curves:
+                constant = constant + np.where(layer.is_curved, bases[k].offset, 0.0)
+            columns = inputs + first + np.arange(len(here))
             matrix[here, columns] += rise * scale[first : first + len(here)]
             first += len(here)
         affine = network.affines[until]
@@ -163,11 +185,12 @@ def eliminate(
     result = Elimination(
         midpoint,
         radius,
-        opened,
-        split,
+        tuple(opened),
+        tuple(split),
         lower,
         upper,
         scale,
+        bands,
         _stacked(open_rows, last),
         _stacked(split_rows, last),
         last,

@@ -8,6 +8,8 @@ query's rows).  A binary may be off by that much, and so lets the wrong part of 
 that size pass through the layers that follow, and the solver rounds besides.  So a point may miss the query by a little
 and must be replayed; and where the query is met by a margin of less than about 1e-7 of its own size, ``INFEASIBLE`` may
 be false.  It is never a verdict.
+
+*Curves* have no such program: nothing is claimed of a network with an activation that is not a hinge.
 """
 
 from __future__ import annotations
@@ -78,6 +80,8 @@ def solve_exactly(
 ) -> ExactOutcome:
     """Look for a point of a region at which every row is at most zero.
 
+    A network that is not piecewise linear has no exact program; the claim is then ``IMPOSSIBLE``, which says nothing.
+
     Parameters
     ----------
     network, rows, region, neurons
@@ -90,7 +94,9 @@ def solve_exactly(
         A moment of ``time.monotonic()`` and a flag at which to stop.
     """
     nothing = ExactOutcome(Claim.IMPOSSIBLE, (), -np.inf, 0)
-    relaxation = relax(network, rows, region, within_sides(region, neurons), own_scales=True)
+    if not network.is_piecewise_linear:
+        return nothing
+    relaxation = relax(network, rows, region, within_sides(network, region, neurons), own_scales=True)
     if relaxation is None:
         return nothing
     found: list[Vector] = []

@@ -7,7 +7,11 @@ Columns are ``ξ`` (scaled inputs), ``r`` and ``p`` (scaled parts of the unstabl
 - ``−l·r + u·p ≤ −l·u``: its chord, whatever its hinge;
 - ``σ·x(ξ, r) ≤ 0`` for every neuron that was put on a side;
 - the region's half-spaces;
-- ``row(y, x) ≤ t`` for every row of the query, where ``t`` is to be as small as possible.
+- ``row(y, x) ≤ t`` for every row of the query, where ``t`` is to be as small as possible;
+- the lines of curves.
+
+A curve has ``e`` and ``χ`` (:mod:`slir_milp.lp.curves`) in the places of ``r`` and ``p``, the equation
+``χ = x(ξ, r, e)`` in units of its interval, and no chord.
 
 If ``t > 0`` at the optimum then no point of the region meets every row.  The program is made anew for each region: on
 ACAS Xu that and solving it from nothing take less time, mostly far less, than changing and re-solving one program that
@@ -16,17 +20,18 @@ keeps every neuron (``docs/linear-programs.md`` has the figures).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.bounds.backward import Rows
 from slir_milp.bounds.region import NeuronBounds, Region, Side
-from slir_milp.lp.elimination import Affines, Elimination, eliminate
+from slir_milp.lp.curves import Cuts, Mask, first_lines, rows_of
+from slir_milp.lp.elimination import Affines, Elimination, Neurons, eliminate
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
-from slir_milp.solvers import LinearProgram
+from slir_milp.solvers import LinearProgram, RowBlock
 
 Matrix = NDArray[np.float64]
 
@@ -47,6 +52,8 @@ class Relaxation:
         One unit of the program's objective, in the unit of the query's rows.
     query_rows
         Number of the query's rows.
+    cuts
+        The lines of curves, in the order of their rows.
     """
 
     program: LinearProgram
@@ -55,24 +62,37 @@ class Relaxation:
     half_space_scale: Vector
     objective_scale: float
     query_rows: int
+    cuts: Cuts
 
     @property
     def positive_parts(self) -> slice:
-        """Columns ``r``."""
+        """Columns ``r``, or ``e``."""
         return slice(self.parts.inputs, self.parts.inputs + self.parts.count)
 
     @property
     def negative_parts(self) -> slice:
-        """Columns ``p``."""
+        """Columns ``p``, or ``χ``."""
         return slice(self.parts.inputs + self.parts.count, self.parts.inputs + 2 * self.parts.count)
 
     @property
     def row_groups(self) -> tuple[slice, slice, slice, slice, slice]:
-        """Rows of the equations, chords, splits, half-spaces and the query."""
-        sizes = (self.parts.count, self.parts.count, len(self.split_scale), len(self.half_space_scale), self.query_rows)
+        """Rows of the equations, chords, splits, half-spaces and the query; the lines of curves come after them."""
+        chords, splits = len(self.parts.hinges), len(self.split_scale)
+        sizes = (self.parts.count, chords, splits, len(self.half_space_scale), self.query_rows)
         ends = np.cumsum(sizes).tolist()
         first, second, third, fourth, fifth = (slice(end - size, end) for end, size in zip(ends, sizes, strict=True))
         return first, second, third, fourth, fifth
+
+    @property
+    def cut_rows(self) -> slice:
+        """Rows of the lines of curves."""
+        return slice(self.program.rows - len(self.cuts), self.program.rows)
+
+    def with_lines(self, of: Neurons, below: Mask, slope: Vector) -> tuple[Relaxation, RowBlock]:
+        """The program with more lines of curves (see :func:`slir_milp.lp.curves.rows_of`), and their rows."""
+        columns = (self.positive_parts.start, self.negative_parts.start)
+        cuts, block = rows_of(self.parts.bands, of, below, slope, columns)
+        return replace(self, program=self.program.with_rows(block), cuts=self.cuts + cuts), block
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,40 +175,51 @@ def assemble(region: Region, parts: Elimination, query: Affines) -> Relaxation |
     if not (np.isfinite(matrix).all() and np.isfinite(upper).all()):
         return None
     reach = np.where(parts.radius > 0, 1.0, 0.0)
+    # The chord implies these two bounds; stated, they save the dual simplex a third to a half of its steps.
+    most = np.stack([parts.upper / parts.scale, -parts.lower / parts.scale])
+    least = np.zeros_like(most)
+    bands = parts.bands
+    width_of_chi = np.where(bands.lower < bands.upper, 1.0, 0.0)
+    least[:, bands.at], most[:, bands.at] = [bands.least, -width_of_chi], [bands.greatest, width_of_chi]
     free = np.full(1 if with_goal else 0, np.inf)
     program = sparse_program(
         costs=np.concatenate([np.zeros(width), np.ones(len(free))]),
-        column_lower=np.concatenate([-reach, np.zeros(2 * parts.count), -free]),
-        # The chord implies these two bounds; stated, they save the dual simplex a third to a half of its steps.
-        column_upper=np.concatenate([reach, parts.upper / parts.scale, -parts.lower / parts.scale, free]),
+        column_lower=np.concatenate([-reach, least.ravel(), -free]),
+        column_upper=np.concatenate([reach, most.ravel(), free]),
         row_lower=lower,
         row_upper=upper,
         matrix=matrix,
     )
-    return Relaxation(program, parts, splits.scale, half_spaces.scale, objective_scale, len(goal))
+    made = Relaxation(program, parts, splits.scale, half_spaces.scale, objective_scale, len(goal), Cuts.none())
+    return made if not len(bands.at) else made.with_lines(*first_lines(bands))[0]
 
 
 def equations(parts: Elimination) -> Block:
-    """``r − p = x(ξ, r)``, each divided by the neuron's scale."""
-    inputs, count = parts.inputs, parts.count
-    matrix = _padded(-parts.open_values.matrix / parts.scale[:, None], inputs + 2 * count)
-    index = np.arange(count)
+    """``r − p = x(ξ, r)``, each divided by the neuron's scale, or ``χ = x(ξ, r)`` in units of a curve's interval."""
+    inputs, count, bands = parts.inputs, parts.count, parts.bands
+    scale = parts.scale.copy()
+    scale[bands.at] = bands.radius
+    matrix = _padded(-parts.open_values.matrix / scale[:, None], inputs + 2 * count)
+    index = parts.hinges
     matrix[index, inputs + index] += 1.0
     matrix[index, inputs + count + index] -= 1.0
-    side = parts.open_values.constant / parts.scale
-    return Block(matrix, side, side, parts.scale)
+    matrix[bands.at, inputs + count + bands.at] += 1.0
+    side = parts.open_values.constant / scale
+    side[bands.at] -= bands.middle / bands.radius
+    return Block(matrix, side, side, scale)
 
 
 def chords(parts: Elimination) -> Block:
     """``−l·r + u·p ≤ −l·u``, each divided by the neuron's scale and by the larger of ``−l`` and ``u``."""
-    inputs, count = parts.inputs, parts.count
-    matrix = np.zeros((count, inputs + 2 * count))
-    index = np.arange(count)
-    largest = np.maximum(-parts.lower, parts.upper)
-    below, above = -parts.lower / largest, parts.upper / largest
-    matrix[index, inputs + index] = below
-    matrix[index, inputs + count + index] = above
-    return Block(matrix, np.full(count, -np.inf), below * (parts.upper / parts.scale), parts.scale * largest)
+    inputs, count, hinges = parts.inputs, parts.count, parts.hinges
+    lower, upper, scale = parts.lower[hinges], parts.upper[hinges], parts.scale[hinges]
+    matrix = np.zeros((len(hinges), inputs + 2 * count))
+    index = np.arange(len(hinges))
+    largest = np.maximum(-lower, upper)
+    below, above = -lower / largest, upper / largest
+    matrix[index, inputs + hinges] = below
+    matrix[index, inputs + count + hinges] = above
+    return Block(matrix, np.full(len(hinges), -np.inf), below * (upper / scale), scale * largest)
 
 
 def sparse_program(

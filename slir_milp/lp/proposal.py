@@ -2,28 +2,35 @@
 
 The dual of a relaxation *is* a backward evaluation: a neuron's two multipliers of its half-lines say which line through
 the kink to take, those of the query's rows how to combine them, those of splits and half-spaces how much of each to
-add.  A proposal is only that choice.  :func:`certify` makes it valid (non-negative, within the hinge) and evaluates it
-with :func:`slir_milp.bounds.backward.backward`, so that a wrong or imprecise solution of the program loosens a bound
-and never makes it false.
+add (:mod:`slir_milp.lp.duals`).  A proposal is only that choice.  :func:`certify` makes it valid (non-negative, within
+the hinge, shifted to the curve) and evaluates it with :func:`slir_milp.bounds.backward.backward`, so that a wrong or
+imprecise solution of the program loosens a bound and never makes it false.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 import numpy as np
 
 from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
-from slir_milp.bounds.lines import Slopes, enclose, start_slopes
+from slir_milp.bounds.lines import Slopes, enclose
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region, Side
 from slir_milp.bounds.rounding import UNIT, gamma
+from slir_milp.lp.cutting import solve_with_cuts
+from slir_milp.lp.duals import condition_multipliers, mean_slopes
 from slir_milp.lp.elimination import within_sides
 from slir_milp.lp.program import Relaxation, relax
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.solvers import Solution, Solver, SolverError, Status
+
+PATIENCE = 8.0
+"""For how many times its last gain a program of curves is worth another round of lines."""
+_CLEARLY_POSITIVE = 1e-6
+"""In units of the program's objective."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,8 @@ class Proposal:
     slopes
         Per layer the slopes of each neuron's free lines.
     split_multipliers
-        Per layer ``β·σ``, as :func:`slir_milp.bounds.backward.backward` takes them; ``None`` without splits.
+        Per layer ``β·σ`` of a hinge that was put on a side, and ``μ`` of the bounds of a curve, as
+        :func:`slir_milp.bounds.backward.valid_splits` takes them; ``None`` if there are neither.
     half_space_multipliers
         Shape ``(half-spaces,)``, in the unit of the combined row.
     point
@@ -66,10 +74,13 @@ class Outcome:
         The solver's status; ``None`` if no program could be made (too large, or numbers that are not finite).
     proposal
         What its duals propose; ``None`` if there are none.
+    lines
+        How many lines of curves the program had in the end.
     """
 
     status: Status | None
     proposal: Proposal | None
+    lines: int = 0
 
 
 def propose(
@@ -79,6 +90,7 @@ def propose(
     neurons: NeuronBounds,
     solver: Solver,
     *,
+    patience: float = PATIENCE,
     deadline: float | None = None,
     cancel: Event | None = None,
 ) -> Outcome:
@@ -90,18 +102,24 @@ def propose(
         As for :func:`slir_milp.lp.program.relax`; the bounds are cut to the region's sides here.
     solver
         The back end.
+    patience
+        Lines of curves are added as long as what the last round gained, this many times, would make the bound positive.
     deadline, cancel
         A moment of ``time.monotonic()`` and a flag at which to stop.
     """
-    neurons = within_sides(region, neurons)
+    neurons = within_sides(network, region, neurons)
     relaxation = relax(network, rows, region, neurons)
     if relaxation is None:
         return Outcome(None, None)
     try:
-        solution = solver.solve(relaxation.program, deadline=deadline, cancel=cancel)
+        session = solver.open(relaxation.program)
+        solution, relaxation = solve_with_cuts(
+            session, relaxation, target=_CLEARLY_POSITIVE, patience=patience, deadline=deadline, cancel=cancel
+        )
     except SolverError:
         return Outcome(None, None)
-    return Outcome(solution.status, read_duals(network, region, neurons, relaxation, solution))
+    proposal = read_duals(network, region, neurons, relaxation, solution)
+    return Outcome(solution.status, proposal, len(relaxation.cuts))
 
 
 def read_duals(
@@ -122,16 +140,14 @@ def read_duals(
         duals, reduced = solution.row_duals, solution.reduced_costs
     else:
         return None
-    _, _, splits, half_spaces, query = relaxation.row_groups
-    rising = np.maximum(reduced[relaxation.negative_parts], 0.0)
-    flat = np.maximum(reduced[relaxation.positive_parts], 0.0)
+    _, _, _, half_spaces, query = relaxation.row_groups
     weights = np.maximum(-duals[query], 0.0)
     total = float(weights.sum())
     weights = np.zeros_like(weights) if empty or total <= 0 else weights / total
     return Proposal(
         weights=weights,
-        slopes=_slopes(network, neurons, relaxation, rising, flat),
-        split_multipliers=_split_multipliers(region, relaxation, -duals[splits] * unit / relaxation.split_scale),
+        slopes=mean_slopes(network, neurons, relaxation, duals, reduced),
+        split_multipliers=condition_multipliers(network, region, relaxation, duals, reduced, unit),
         half_space_multipliers=np.maximum(-duals[half_spaces], 0.0) * unit / relaxation.half_space_scale,
         point=None if solution.x is None or empty else relaxation.parts.point(solution.x, region),
         objective=np.inf if empty else solution.objective * unit,
@@ -185,9 +201,9 @@ def bound_row(
 
     ``row`` speaks of the outputs, or of the results of the affine map ``start``.  Otherwise like :func:`certify`.
     """
-    neurons = within_sides(region, neurons)
+    neurons = within_sides(network, region, neurons)
     lines = tuple(map(enclose, network.layers, neurons.lower, neurons.upper, proposal.slopes))
-    splits = valid_splits(network, region, neurons, proposal.split_multipliers)
+    splits = valid_splits(network, _with_all_ends(network, region), neurons, proposal.split_multipliers)
     at_input = backward(network, slack, lines, row, start=start, splits=splits)
     region = _with_combined_half_space(region, proposal.half_space_multipliers, slack)
     values, _, _ = minimise(at_input, slack, region)
@@ -217,33 +233,11 @@ def _with_combined_half_space(region: Region, multipliers: Vector, slack: Slack)
     return Region(region.lower, region.upper, joined, region.sides, region.neurons)
 
 
-def _slopes(
-    network: Network, neurons: NeuronBounds, relaxation: Relaxation, rising: Vector, flat: Vector
-) -> tuple[Slopes, ...]:
-    """Slopes between the hinges' two by the shares of their multipliers; the usual choice where both are zero."""
-    total = rising + flat
-    share = np.where(total > 0, rising / np.where(total > 0, total, 1.0), np.nan)
-    slopes: list[Slopes] = []
-    first = 0
-    for k, chosen in enumerate(relaxation.parts.open_neurons):
-        layer = network.layers[k]
-        slope = start_slopes(layer, neurons.lower[k], neurons.upper[k]).lower
-        mine = share[first : first + len(chosen)]
-        mixed = layer.negative_slope[chosen] + mine * (layer.positive_slope - layer.negative_slope)[chosen]
-        slope[chosen] = np.where(np.isnan(mine), slope[chosen], mixed)
-        slopes.append(Slopes.same(slope))
-        first += len(chosen)
-    return tuple(slopes)
-
-
-def _split_multipliers(region: Region, relaxation: Relaxation, magnitudes: Vector) -> tuple[Vector, ...] | None:
-    """``β·σ`` per layer from the multipliers of the rows ``σ·x ≤ 0``."""
-    if region.sides is None:
-        return None
-    result: list[Vector] = [np.zeros(len(side)) for side in region.sides]
-    first = 0
-    for k, chosen in enumerate(relaxation.parts.split_neurons):
-        sigma = np.where(region.sides[k][chosen] == Side.POSITIVE, -1.0, 1.0)
-        result[k][chosen] = sigma * np.maximum(magnitudes[first : first + len(chosen)], 0.0)
-        first += len(chosen)
-    return tuple(result)
+def _with_all_ends(network: Network, region: Region) -> Region:
+    """The region with every curve divided at both ends of its bounds: these hold whether it was divided or not."""
+    if network.is_piecewise_linear:
+        return region
+    sides = region.sides or tuple(np.zeros(layer.size, dtype=np.int8) for layer in network.layers)
+    both = np.int8(Side.BOTH)
+    sides = tuple(np.where(layer.is_curved, both, side) for layer, side in zip(network.layers, sides, strict=True))
+    return replace(region, sides=sides)

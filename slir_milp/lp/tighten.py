@@ -12,6 +12,7 @@ from slir_milp.bounds.backward import Rows
 from slir_milp.bounds.lines import unstable
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.lp.cutting import solve_with_cuts
 from slir_milp.lp.elimination import Affines, eliminate, within_sides
 from slir_milp.lp.program import Relaxation, assemble
 from slir_milp.lp.proposal import bound_row, read_duals
@@ -20,6 +21,9 @@ from slir_milp.network.normal_form import Network
 from slir_milp.solvers import Session, Solver, SolverError
 
 Mask = NDArray[np.bool_]
+
+_PATIENCE = 50.0
+"""A neuron whose last round of lines gained less than one in this many of its width is left as it is."""
 
 
 def tighten(
@@ -57,7 +61,7 @@ def tighten(
     ---------
     As :func:`slir_milp.lp.proposal.certify`: solvers only choose lines and multipliers.
     """
-    current = within_sides(region, neurons)
+    current = within_sides(network, region, neurons)
     lower, upper = [bound.copy() for bound in current.lower], [bound.copy() for bound in current.upper]
     for k, layer in enumerate(network.layers):
         wanted = unstable(layer, lower[k], upper[k])
@@ -119,9 +123,18 @@ class _Programs:
         """A sound lower bound of ``sign`` times a neuron's pre-activation; minus infinity if the solver has nothing."""
         row = sign * self._relaxation.parts.last.matrix[neuron]
         unit = float(np.abs(row).max(initial=0.0)) or 1.0
+        ends = self._neurons.upper if sign > 0 else self._neurons.lower
+        farthest = float(sign * (ends[self._layer][neuron] - self._relaxation.parts.last.constant[neuron])) / unit
         try:
             self._session.change_costs(np.arange(len(row), dtype=np.int32), row / unit)
-            solution = self._session.solve(deadline=deadline, cancel=cancel)
+            solution, self._relaxation = solve_with_cuts(
+                self._session,
+                self._relaxation,
+                target=farthest,
+                patience=_PATIENCE,
+                deadline=deadline,
+                cancel=cancel,
+            )
         except SolverError:
             return -np.inf
         proposal = read_duals(self._network, self._region, self._neurons, self._relaxation, solution, unit=unit)
