@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slir_milp.activations import Hinge
+from slir_milp.activations.broken_lines import breakpoints_of
 from slir_milp.activations.catalogue import CATALOGUE, activation, curve_of, recognise
 from slir_milp.activations.formula import FUNCTIONS, PI, Formula, X, apply
 from slir_milp.activations.interval import down, enclose, interval, up
@@ -201,3 +202,26 @@ def test_conversion_to_float64_is_outward_and_tight(mantissa: int, exponent: int
         assert arb(low) <= value <= arb(high)
         assert high <= math.nextafter(low, math.inf)
     assert down(arb.nan()) == -math.inf and up(arb.nan()) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("min(max(x / 6 + 0.5, 0), 1)", (-3.0, 3.0)),
+        ("max(x, 1 - x)", (0.5,)),
+        ("abs(abs(abs(x) - 1) - 0.5)", (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)),
+        ("where(x < 0.25, x, 1)", (0.25, 0.25, 0.25)),
+        ("sign(x)", (0.0, 0.0, 0.0)),
+        ("abs(3 * x - 1)", None),  # no float64 number
+        ("relu(x) * relu(x)", None),
+        ("floor(x)", None),  # too many
+        ("x * min(max(x + 3, 0), 6) / 6", None),
+        ("2 * x + 1", None),  # no breakpoint
+    ],
+)
+def test_piecewise_linear_formulas_become_breakpoints(text: str, points: tuple[float, ...] | None) -> None:
+    found = breakpoints_of(parse(text))
+    assert (None if found is None else found.points) == points
+    if found is not None:
+        x = np.linspace(-4, 4, 57)
+        np.testing.assert_allclose(found(x), parse(text)(x), rtol=1e-14, atol=1e-14)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from slir_milp.activations.broken_lines import breakpoints_of
 from slir_milp.activations.curve import Curve, Offsets
 from slir_milp.activations.formula import Formula
 from slir_milp.activations.hinge import ABS, IDENTITY, RELU, Hinge
@@ -150,7 +151,7 @@ def curve_of(formula: Formula, name: str = "") -> Curve:
 
 
 def _offsets(formula: Formula) -> Offsets:
-    return CriticalPoints(formula)
+    return breakpoints_of(formula) or CriticalPoints(formula)
 
 
 def recognise(formula: Formula) -> str:
