@@ -40,7 +40,7 @@ from slir_milp.problems.make.recipe import box
 from slir_milp.problems.make.smooth import SMOOTH
 from slir_milp.search import SlopeRule
 
-RADII = (0.01, 0.02, 0.04, 0.06, 0.08)
+RADII = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08)
 GATED = ("gelu", "lambda_gelu", "silu", "mish")  # functions whose graphs have products
 
 
