@@ -80,6 +80,7 @@ def compare(network: Network, runtime: Runtime, opened: Callable[[], Opened] | N
                 f"{expected[where]:.9g}; this is a defect of this program, please report it with the file"
             )
 
+
 def _distance(value: Vector, expected: Vector) -> Vector:
     with np.errstate(invalid="ignore"):
         return np.abs(value - expected)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from networkx import DiGraph
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+    from slir_milp.activations.registry import Registry
+
 FLOATS = ("float32", "float64")
 """Element types that computed tensors may have."""
 
@@ -62,8 +64,10 @@ class OnnxModel:
     external_data: bool
 
 
-def parse_onnx(content: bytes, folder: Path) -> OnnxModel:
+def parse_onnx(content: bytes, folder: Path, activations: Registry | None = None) -> OnnxModel:
     """Decode and check a model; weights stored in other files are read from ``folder``.
+
+    Local functions are replaced by what they are made of, but for those that stand for an activation.
 
     Raises
     ------
@@ -93,9 +97,11 @@ def parse_onnx(content: bytes, folder: Path) -> OnnxModel:
             widen_precision(model)
         check_but_for_outputs(model)
         if model.functions:
-            from onnx.inliner import inline_local_functions
+            from onnx.inliner import inline_selected_functions
 
-            model = inline_local_functions(model)
+            from slir_milp.network.custom import declared_functions
+
+            model = inline_selected_functions(model, declared_functions(model, activations), exclude=True)
     except NetworkError:
         raise
     except Exception as error:  # the checker's own type, but damaged models also make it raise others
@@ -197,12 +203,13 @@ def checked_size(shape: tuple[int, ...]) -> int:
 
 
 def refuse_subgraphs(node: NodeProto) -> None:
-    """Refuse operators that contain graphs of their own (If, Loop, Scan), and operators of other domains."""
+    """Refuse operators that contain graphs of their own (If, Loop, Scan), and unknown operators of other domains."""
     from onnx import AttributeProto
 
     if node.domain not in ("", "ai.onnx"):
         raise UnsupportedOperatorError(
-            f"operator {node.domain}.{node.op_type} is not a standard ONNX operator and is not supported",
+            f"operator {node.domain}.{node.op_type} is not a standard ONNX operator and is not supported; "
+            "if it is an activation, declare it",
             node=node.name or node.output[0],
         )
     if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from slir_milp.network.affine import Vector
 from slir_milp.network.graph import parse_onnx
 from slir_milp.network.runtime import Runtime
+
+if TYPE_CHECKING:
+    from slir_milp.activations.registry import Registry
 
 
 class OpenModel:
@@ -21,6 +25,8 @@ class OpenModel:
         Bytes of the ONNX model.
     folder
         Where weights in other files are found.
+    activations
+        Those of one's own.
 
     Raises
     ------
@@ -28,8 +34,8 @@ class OpenModel:
         If the runtime refuses the model in this form.
     """
 
-    def __init__(self, content: bytes, folder: Path) -> None:
-        model = parse_onnx(content, folder).proto
+    def __init__(self, content: bytes, folder: Path, activations: Registry | None = None) -> None:
+        model = parse_onnx(content, folder, activations).proto
         self._outputs = len(model.graph.output)
         known = {value.name for value in model.graph.output}
         for node in model.graph.node:
@@ -37,7 +43,9 @@ class OpenModel:
                 for name in node.output:
                     if name and name not in known:
                         model.graph.output.add().name = name
-        self._runtime = Runtime.as_written(model.SerializeToString(), "the network with all its tensors as outputs")
+        self._runtime = Runtime.as_written(
+            model.SerializeToString(), "the network with all its tensors as outputs", activations
+        )
 
     def __call__(self, point: NDArray[np.floating]) -> tuple[Vector, float]:
         """Outputs at a point, and the largest magnitude among all that the model computes there."""

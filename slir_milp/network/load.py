@@ -6,13 +6,18 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slir_milp.network.cache import recall, remember
 from slir_milp.network.files import is_nnet, read_bytes, unpacked
 from slir_milp.network.normal_form import Network
+from slir_milp.network.runtime import known_activations
+
+if TYPE_CHECKING:
+    from slir_milp.activations.registry import Registry
 
 
-def load_network(path: str | os.PathLike[str], *, check: bool = True) -> Network:
+def load_network(path: str | os.PathLike[str], *, check: bool = True, activations: Registry | None = None) -> Network:
     """Read a network.
 
     Parameters
@@ -22,6 +27,9 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True) -> Network
     check
         Compare what was read with the file's runtime at random points, unless the comparison with the very same file
         was made before and is remembered (see :mod:`slir_milp.network.cache`).
+    activations
+        Activations of one's own, for custom operators and local functions that stand for them; by default, what was
+        registered in this process.
 
     Returns
     -------
@@ -40,11 +48,15 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True) -> Network
     """
     path = Path(path)
     stored = read_bytes(path)
-    network = None if is_nnet(path) else recall(stored, path.name)
+    activations = known_activations(activations)
+    network = None if is_nnet(path) or activations is not None else recall(stored, path.name)
     if network is None:
         content = unpacked(stored, path)
-        network = _read_nnet(path, content, check) if is_nnet(path) else _read_onnx(path, stored, content, check)
-    return replace(network, sha256=hashlib.sha256(stored).hexdigest(), source=str(path))
+        if is_nnet(path):
+            network = _read_nnet(path, content, check)
+        else:
+            network = _read_onnx(path, stored, content, check, activations)
+    return replace(network, sha256=hashlib.sha256(stored).hexdigest(), source=str(path), activations=activations)
 
 
 def _read_nnet(path: Path, content: bytes, check: bool) -> Network:
@@ -58,17 +70,17 @@ def _read_nnet(path: Path, content: bytes, check: bool) -> Network:
     return network
 
 
-def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool) -> Network:
+def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool, activations: Registry | None) -> Network:
     from slir_milp.network.compare import compare
     from slir_milp.network.graph import parse_onnx, read_graph
     from slir_milp.network.intermediates import OpenModel
     from slir_milp.network.lowering import lower
     from slir_milp.network.runtime import Runtime
 
-    model = parse_onnx(content, path.parent)
-    network = lower(read_graph(model.proto))
+    model = parse_onnx(content, path.parent, activations)
+    network = lower(read_graph(model.proto), activations)
     if check:
-        compare(network, Runtime(path), lambda: OpenModel(content, path.parent))
-        if not model.external_data:
+        compare(network, Runtime(path, activations), lambda: OpenModel(content, path.parent, activations))
+        if not model.external_data and activations is None:
             remember(stored, path.name, network)
     return network

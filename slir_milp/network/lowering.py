@@ -14,20 +14,32 @@ from numpy.typing import NDArray
 
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import compose
+from slir_milp.network.custom import curve_of_node
 from slir_milp.network.folding import NodeRunner, infer_outputs
 from slir_milp.network.graph import FLOATS, OnnxGraph, first_line, refuse_subgraphs, stored_tensor
 from slir_milp.network.neurons import Neurons
 from slir_milp.network.normal_form import Network, TensorSpec
 from slir_milp.network.operators import OPERATORS, Call, Tensor
+from slir_milp.network.operators.elementwise import applied_to
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
+    from slir_milp.activations import Curve
+    from slir_milp.activations.formula import Formula
+    from slir_milp.activations.registry import Registry
     from slir_milp.network.operators.tensor import Value
 
 
-def lower(graph: OnnxGraph) -> Network:
+def lower(graph: OnnxGraph, activations: Registry | None = None) -> Network:
     """Normal form of a graph.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    activations
+        What operators of other domains stand for.
 
     Raises
     ------
@@ -36,15 +48,15 @@ def lower(graph: OnnxGraph) -> Network:
     NetworkError
         If the graph contradicts itself or is too large.
     """
-    network, could_fuse = _lowered(graph, hinges_only=True)
+    network, could_fuse = _lowered(graph, activations, hinges_only=True)
     if network.is_piecewise_linear or not could_fuse:
         return network
-    return _lowered(graph, hinges_only=False)[0]
+    return _lowered(graph, activations, hinges_only=False)[0]
 
 
-def _lowered(graph: OnnxGraph, *, hinges_only: bool) -> tuple[Network, bool]:
+def _lowered(graph: OnnxGraph, activations: Registry | None, *, hinges_only: bool) -> tuple[Network, bool]:
     """Normal form, and whether it has several hinges where one curve would do."""
-    neurons = Neurons(sum(spec.size for spec in graph.inputs), hinges_only=hinges_only)
+    neurons = Neurons(sum(spec.size for spec in graph.inputs), hinges_only=hinges_only, own=_formulas(activations))
     values: dict[str, Value] = dict(graph.constants)
     start = 0
     for spec in graph.inputs:
@@ -53,6 +65,10 @@ def _lowered(graph: OnnxGraph, *, hinges_only: bool) -> tuple[Network, bool]:
         start += spec.size
     for node in graph.in_order():
         try:
+            curve = curve_of_node(node, activations)
+            if curve is not None:
+                values[node.output[0]] = _applied(node, curve, values, neurons)
+                continue
             values.update(_results(node, values, graph.opset, neurons))
         except NetworkError as error:
             if error.node:
@@ -112,6 +128,23 @@ def _results(node: NodeProto, values: dict[str, Value], opset: int, neurons: Neu
         if tensor.views[0].rows.size != tensor.size:
             raise NetworkError(f"operator {node.op_type} gives '{name}' a shape that does not fit its inputs")
     return {name: tensor for name, tensor in zip(node.output, lowered, strict=False) if name}
+
+
+def _formulas(activations: Registry | None) -> dict[Formula, Curve]:
+    curves = activations.curves.values() if activations is not None else ()
+    return {curve.formula: curve for curve in curves if curve.formula is not None}
+
+
+def _applied(node: NodeProto, curve: Curve, values: dict[str, Value], neurons: Neurons) -> Tensor:
+    """Result of a node that stands for an activation."""
+    given = values.get(node.input[0])
+    if not isinstance(given, Tensor):
+        raise UnsupportedOperatorError(f"operator {node.op_type} of a constant is not supported")
+    if curve.formula is not None:
+        neurons.own[curve.formula] = curve
+        return applied_to(given, curve.formula.of, given.dtype, neurons)
+    affine = neurons.apply(given.affine, [curve], np.zeros(given.size, dtype=np.intp))
+    return Tensor(given.shape, given.dtype, affine)
 
 
 def _shape(attributes: dict[str, Any], tensor: Tensor) -> NDArray[np.int64]:

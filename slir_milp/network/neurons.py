@@ -9,14 +9,15 @@ same exact row: the second is the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import IDENTITY, RELU, Curve, Hinge
+from slir_milp.activations import ABS, IDENTITY, RELU, Curve, Hinge
+from slir_milp.activations.formula import Formula, X, apply
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix, Vector
@@ -49,14 +50,19 @@ class Neurons:
         Number of elements of all input tensors together.
     hinges_only
         Whether all that is piecewise linear is to be made of hinges, even where one curve would do for several.
+    own
+        The user's own activations by their formulas.
 
     Attributes
     ----------
+    own
+        The same, and those that operators stood for.
     could_fuse
         Whether one curve could have been made in place of several hinges.
     """
 
-    def __init__(self, inputs: int, *, hinges_only: bool = False) -> None:
+    def __init__(self, inputs: int, *, hinges_only: bool = False, own: Mapping[Formula, Curve] | None = None) -> None:
+        self.own: dict[Formula, Curve] = dict(own or {})
         self.hinges_only = hinges_only
         self.could_fuse = False
         self._made: dict[tuple[Function, bytes], int] = {}
@@ -65,6 +71,17 @@ class Neurons:
         self._levels: list[NDArray[np.int64]] = [np.zeros(inputs, dtype=np.int64)]
         self.inputs = inputs
         self.columns = inputs
+
+    def function_of(self, formula: Formula) -> Function:
+        """Activation for a formula: the user's own, a hinge if it plainly is one, or a curve."""
+        from slir_milp.activations.catalogue import curve_of
+
+        return self.own.get(formula) or _HINGES.get(formula) or curve_of(formula)
+
+    def has_name(self, formula: Formula) -> bool:
+        """Whether people have a name for the function."""
+        function = self.function_of(formula)
+        return not isinstance(function, Curve) or function.name != formula.text
 
     def relu(self, pre: Affine) -> Affine:
         """``max(0, pre)``."""
@@ -162,6 +179,9 @@ class Neurons:
             numbers.append(np.full(carried.size, _numbers(functions, [IDENTITY])[0]))
         affine = finish(compose.stack(parts))
         return Layer(affine, tuple(functions), np.concatenate(numbers).astype(np.int32)), np.concatenate(places)
+
+
+_HINGES: Mapping[Formula, Function] = {X: IDENTITY, apply("relu", X): RELU, apply("abs", X): ABS}
 
 
 def _numbers(functions: dict[Function, int], wanted: Sequence[Function]) -> Index:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations import Curve, Hinge
 from slir_milp.network.affine import Affine, Vector
+
+if TYPE_CHECKING:
+    from slir_milp.activations.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ class Network:
         Digest of the file it was read from, ``""`` for a network made in memory.
     source
         Path of that file, ``""`` if there is none.
+    activations
+        The activations of one's own with which it was read, ``None`` if there were none: the runtime needs them too.
     """
 
     layers: tuple[Layer, ...]
@@ -122,6 +128,7 @@ class Network:
     outputs: tuple[TensorSpec, ...]
     sha256: str = ""
     source: str = field(default="", compare=False)
+    activations: Registry | None = field(default=None, compare=False)
 
     @property
     def input_size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ from slir_milp.network.files import is_nnet, read_content
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+    from slir_milp.activations.registry import Registry
+    from slir_milp.network.custom import ReferenceSession
 
 FloatArray = NDArray[Any]
 
@@ -52,6 +56,8 @@ class Runtime:
     ----------
     path
         The file.
+    activations
+        Those of one's own; by default, what was registered in this process.
 
     Raises
     ------
@@ -59,20 +65,20 @@ class Runtime:
         If the file cannot be read or run.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], activations: Registry | None = None) -> None:
         content = read_content(path)
         if is_nnet(path):
             from slir_milp.network.nnet import NnetRunner
 
             self._runner: NnetRunner | _OnnxRunner = NnetRunner(content)
         else:
-            self._runner = _OnnxRunner(content, os.fspath(path))
+            self._runner = _OnnxRunner(content, os.fspath(path), known_activations(activations))
 
     @classmethod
-    def as_written(cls, model: bytes, name: str) -> Runtime:
+    def as_written(cls, model: bytes, name: str, activations: Registry | None = None) -> Runtime:
         """Runtime of an ONNX model in memory, without optimizations; errors call it by the given name."""
         runtime = cls.__new__(cls)
-        runtime._runner = _OnnxRunner(model, name, optimized=False)
+        runtime._runner = _OnnxRunner(model, name, activations, optimized=False)
         return runtime
 
     @property
@@ -103,8 +109,8 @@ class Runtime:
 
 
 class _OnnxRunner:
-    def __init__(self, content: bytes, path: str, *, optimized: bool = True) -> None:
-        self._session = _session_of(content, path, optimized)
+    def __init__(self, content: bytes, path: str, activations: Registry | None, *, optimized: bool = True) -> None:
+        self._session = _session_of(content, path, activations, optimized)
         self._path = path
         self._inputs = []
         for value in self._session.get_inputs():
@@ -132,16 +138,35 @@ class _OnnxRunner:
         return [np.asarray(result) for result in results]
 
 
-def _session_of(content: bytes, path: str, optimized: bool) -> InferenceSession:
-    """Session of the file as it is, or else of the file as :mod:`slir_milp.network.repair` puts it right."""
+def _session_of(
+    content: bytes, path: str, activations: Registry | None, optimized: bool
+) -> InferenceSession | ReferenceSession:
+    """Session of the file as it is, or else as :mod:`~slir_milp.network.repair` puts it right.
+
+    Operators that stand for activations are spelled out; where that cannot be, the reference implementation runs them.
+    """
     from slir_milp.network.graph import first_line
 
     try:
         return open_session(content, optimized=optimized)
     except Exception as error:
+        from slir_milp.network.custom import ReferenceSession, by_standard_operators, has_unknown_operators
         from slir_milp.network.graph import parse_onnx
 
         try:
-            return open_session(parse_onnx(content, Path(path).parent).proto.SerializeToString())
+            model = parse_onnx(content, Path(path).parent, activations).proto
+            model = by_standard_operators(model, activations)
+            if has_unknown_operators(model):
+                return ReferenceSession(model, activations)
+            return open_session(model.SerializeToString(), optimized=optimized)
         except Exception:
             raise NetworkError(f"ONNX Runtime cannot load {path}: {first_line(error)}") from None
+
+
+def known_activations(activations: Registry | None) -> Registry | None:
+    """The registry if it holds anything; without one, that of this process, if anything was registered in it."""
+    if activations is None and "slir_milp.activations.registry" in sys.modules:
+        from slir_milp.activations.registry import registered
+
+        activations = registered()
+    return activations if activations is not None and activations.curves else None

@@ -86,7 +86,7 @@ class Replayer:
         if not self._network.source:
             return run_in_float32(self._network, x)
         if self._runtime is None:
-            self._runtime = Runtime(self._network.source)
+            self._runtime = Runtime(self._network.source, self._network.activations)
         return np.asarray(self._runtime.outputs(x), dtype=np.float64)
 
     def _placed(self, x: Vector, box: Box) -> list[Fraction]:

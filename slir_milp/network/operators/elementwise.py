@@ -10,9 +10,10 @@ from slir_milp.activations.formula import Formula
 from slir_milp.errors import NetworkError, OptionError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
+from slir_milp.network.neurons import Neurons
 from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.products import product
-from slir_milp.network.operators.tensor import Tensor, Value, View, has_name, ordered, shared_views
+from slir_milp.network.operators.tensor import Tensor, Value, View, ordered, shared_views
 
 
 def function(call: Call, step: Callable[[Formula], Formula]) -> list[Tensor]:
@@ -23,11 +24,15 @@ def function(call: Call, step: Callable[[Formula], Formula]) -> list[Tensor]:
 def applied(call: Call, tensor: Tensor, step: Callable[[Formula], Formula]) -> Tensor:
     """One function of every element of a tensor, in its own shape."""
     try:
-        views = tuple(view for view in (view.then(step) for view in tensor.views) if view.is_handy)
-        views = views or (View.of(tensor.affine).then(step),)
+        return applied_to(tensor, step, call.results[0][1], call.neurons)
     except OptionError as error:
         raise call.unsupported(f"with a number that no formula holds ({error})") from None
-    return Tensor.of_views(tensor.shape, call.results[0][1], views, call.neurons)
+
+
+def applied_to(tensor: Tensor, step: Callable[[Formula], Formula], dtype: str, neurons: Neurons) -> Tensor:
+    """One function of every element, over as many roots as the formulas stay handy for."""
+    views = tuple(view for view in (view.then(step) for view in tensor.views) if view.is_handy)
+    return Tensor.of_views(tensor.shape, dtype, views or (View.of(tensor.affine).then(step),), neurons)
 
 
 def together(call: Call, operands: tuple[Value, ...], combine: Callable[..., Formula]) -> tuple[View, ...]:
@@ -80,7 +85,11 @@ def linear(
 def _renamed(call: Call, tensor: Tensor, view: View, lower: Callable[[], Affine]) -> Affine:
     """What a constant was added to or multiplied with: its own neurons serve, unless now the function has a name."""
     before = tensor.known[0].formulas
-    if len(view.formulas) == len(before) == 1 and has_name(view.formulas[0]) and not has_name(before[0]):
+    if (
+        len(view.formulas) == len(before) == 1
+        and call.neurons.has_name(view.formulas[0])
+        and not call.neurons.has_name(before[0])
+    ):
         return view.realised(call.neurons)
     return lower()
 

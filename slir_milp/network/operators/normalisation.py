@@ -111,23 +111,17 @@ def reduce_product(call: Call) -> list[Tensor]:
     """Lower ReduceProd, by products of halves."""
     groups = reduced_groups(call)
     affine = compose.take(call.tensor(0).affine, groups.ravel())
-    while groups.shape[1] > 1:
-        rows = np.arange(groups.size).reshape(groups.shape)
-        half = rows.shape[1] // 2
-        multiplied = product(
-            call.neurons,
-            compose.take(affine, rows[:, :half].ravel()),
-            compose.take(affine, rows[:, half : 2 * half].ravel()),
-        )
-        left_over = compose.take(affine, rows[:, 2 * half :].ravel())
-        joined = compose.stack([multiplied, left_over])
-        groups = np.hstack(
-            [
-                np.arange(multiplied.rows).reshape(-1, half),
-                multiplied.rows + np.arange(left_over.rows).reshape(groups.shape[0], -1),
-            ]
-        )
-        affine = compose.take(joined, groups.ravel())
+    results, count = groups.shape
+    while count > 1:
+        rows, half = np.arange(results * count).reshape(results, count), count // 2
+        first, second, rest = rows[:, :half].ravel(), rows[:, half : 2 * half].ravel(), rows[:, 2 * half :]
+        multiplied = product(call.neurons, compose.take(affine, first), compose.take(affine, second))
+        pool = compose.stack([multiplied, compose.take(affine, rest.ravel())])
+        order = [
+            np.arange(multiplied.rows).reshape(results, half),
+            multiplied.rows + np.arange(rest.size).reshape(rest.shape),
+        ]
+        affine, count = compose.take(pool, np.hstack(order).ravel()), count - half
     return call.result(affine)
 
 

@@ -12,7 +12,6 @@ from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
-from slir_milp.network.operators.tensor import function_of
 from slir_milp.network.storage import Index
 
 MAX_PRODUCTS = 2**20
@@ -71,7 +70,7 @@ def square(neurons: Neurons, affine: Affine) -> Affine:
     """
     exponent, sign = _size_and_sign(affine)
     normal = compose.scale(affine, np.ldexp(sign, -exponent))
-    squares = neurons.apply(normal, [function_of(X**2)], np.zeros(affine.rows, dtype=np.intp))
+    squares = neurons.apply(normal, [neurons.function_of(X**2)], np.zeros(affine.rows, dtype=np.intp))
     return compose.scale(squares, np.ldexp(1.0, 2 * exponent))
 
 

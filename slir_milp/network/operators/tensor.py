@@ -10,7 +10,7 @@ formula of it is short where one of the affine tensor has grown too long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
 from itertools import pairwise
@@ -19,11 +19,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import ABS, IDENTITY, RELU, Curve
-from slir_milp.activations.formula import Formula, X, apply
+from slir_milp.activations.formula import Formula, X
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix
-from slir_milp.network.neurons import Function, Neurons
+from slir_milp.network.neurons import Neurons
 from slir_milp.network.storage import Index
 
 Shape: TypeAlias = tuple[int, ...]
@@ -111,7 +110,7 @@ class View:
     def realised(self, neurons: Neurons) -> Affine:
         """Make the neurons."""
         used, which = np.unique(self.which, return_inverse=True)
-        functions = [function_of(self.formulas[number]) for number in used]
+        functions = [neurons.function_of(self.formulas[number]) for number in used]
         return neurons.apply_to_rows(self.map, self.rows, functions, which.ravel())
 
 
@@ -178,10 +177,13 @@ class Tensor:
 
 
 def ordered(views: Sequence[View]) -> tuple[View, ...]:
-    """Views over affine roots, then those over others, which are created later the nearer they are."""
+    """Views over affine roots, nearest first, then the farthest and the nearest of those over others.
+
+    The farthest makes the fewest neurons; the nearest are what other operands are likely to share.
+    """
     affine = [view for view in views if isinstance(view.root, Affine)]
     others = [view for view in views if not isinstance(view.root, Affine)]
-    return (*affine[:MAX_VIEWS], *others[-MAX_VIEWS:])
+    return (*affine[:MAX_VIEWS], *others[:1], *others[1:][-MAX_VIEWS + 1 :])
 
 
 def shared_views(
@@ -279,19 +281,3 @@ def is_piecewise_linear(formula: Formula) -> bool:
                 continue
         return False
     return True
-
-
-def function_of(formula: Formula) -> Function:
-    """Activation for a formula: a hinge if it plainly is one."""
-    from slir_milp.activations.catalogue import curve_of
-
-    return _HINGES.get(formula) or curve_of(formula)
-
-
-_HINGES: Mapping[Formula, Function] = {X: IDENTITY, apply("relu", X): RELU, apply("abs", X): ABS}
-
-
-def has_name(formula: Formula) -> bool:
-    """Whether people have a name for the function."""
-    function = function_of(formula)
-    return not isinstance(function, Curve) or function.name != formula.text
