@@ -54,7 +54,7 @@ def test_every_way_is_sound_and_as_tight_as_it_can_be(way: str) -> None:
     assert registered().activation("mine") is curve
     rng, table = np.random.default_rng(6), curve.table
     ctx.prec = 100
-    for _ in range(80):
+    for _ in range(40):
         lower, upper = np.sort(rng.uniform(-6, 6, 2)).tolist()
         slope = float(rng.uniform(-0.5, 1.2))
         above, below = touch_above(table, slope, lower, upper), touch_below(table, slope, lower, upper)
@@ -86,6 +86,13 @@ def test_domain() -> None:
     assert touch_above(curve.table, 1.0, 0.1, 1.0).offset == math.inf
     assert touch_above(curve.table, 0.0, 0.25, 4.0).offset == pytest.approx(2.0, abs=0.02)
     assert touch_above(curve.table, 1.0, 4.0, 1e6).offset < math.inf
+
+
+def test_domain_that_is_sampled_whole() -> None:
+    for facts in ({"curvature": (-1, 1)}, {"derivative": np.cos, "inflections": [0]}, {"lipschitz": 1}):
+        curve = register_activation("wave", np.sin, domain=(-3, 3), interval=(-3, 3), **facts)
+        assert touch_above(curve.table, 0.0, -3.0, 3.0).offset == pytest.approx(1.0, abs=0.01)
+        assert touch_above(curve.table, 0.0, -3.0, 3.1).offset == math.inf
 
 
 def test_breakpoints() -> None:
@@ -199,6 +206,7 @@ def test_a_file(declare: Callable[[str], Path]) -> None:
     x = np.array([0.3, 2.0])
     snake = registry.of_operator("my.domain", "Snake", {"alpha": 2.0})
     assert snake is not None and snake.name == "snake(alpha=2)"
+    assert registry.of_operator("my.domain", "Snake", {"alpha": 2.0}) is snake
     assert snake(x) == pytest.approx(x + np.sin(2 * x) ** 2 / 2)
     bumpy = registry.activation("bumpy")
     assert bumpy(x) == pytest.approx(np.sin(x) + 2 * x)

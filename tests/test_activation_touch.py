@@ -5,10 +5,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from table_cases import POLYNOMIALS, Polynomial
 
+from slir_milp.activations import Curve, shift
+from slir_milp.activations.catalogue import activation
 from slir_milp.activations.outward import add_down, add_up, enclosure, rise_up, times_down, times_up
 from slir_milp.activations.table import Table
 from slir_milp.activations.touch import touch_above, touch_below
@@ -55,7 +58,7 @@ def test_touching_lines_are_sound_and_tight(case: Polynomial) -> None:
     table = TABLES[case.name]
     rough = 0 in case.curvatures
     low, high = case.ends[0], case.ends[-1]
-    for _ in range(150):
+    for _ in range(80):
         lower, upper = np.sort(rng.uniform(low, high, 2) * rng.choice([1.0, 1.0, 1e-3])).tolist()
         if rng.uniform() < 0.1:
             lower = upper
@@ -129,3 +132,53 @@ def test_wrong_arguments() -> None:
         with pytest.raises(ValueError, match="no interval"):
             touch_above(table, 0.0, lower, upper)
     assert touch_above(table, math.inf, 0.0, 1.0).offset == math.inf
+
+
+# --- real activations, reference and compiled ----------------------------------------------------------------------
+
+CURVES = {
+    name: curve
+    for name in ("tanh", "gelu", "mish", "softplus", "sin", "exp", "elu", "hard_swish", "sign", "softsign", "square")
+    if isinstance(curve := activation(name), Curve)
+}
+
+
+def sound_and_alike(curve: Curve, count: int, compared: int) -> None:
+    """Lines of the compiled code for many slopes and intervals, and of the reference for some, in ball arithmetic."""
+    rng = np.random.default_rng(7)
+    ctx.prec = 160
+    scale = rng.choice([1e-6, 0.1, 1.0, 4.0, 20.0], count)
+    centre = rng.normal(size=count) * rng.choice([0.0, 1.0, 5.0], count)
+    lower = centre - scale * rng.uniform(size=count)
+    upper = np.where(rng.uniform(size=count) < 0.05, lower, centre + scale * rng.uniform(size=count))
+    slope = rng.choice([0.0, 1.0, 0.5, -0.1], count) + rng.normal(size=count) * rng.choice([0.0, 1e-9, 0.3], count)
+    above, below = shift.above(curve.table, lower, upper, slope), shift.below(curve.table, lower, upper, slope)
+    for i in range(count):
+        cases = [(above.offset[i], below.offset[i])]
+        if i < compared:
+            arguments = float(slope[i]), float(lower[i]), float(upper[i])
+            over, under = touch_above(curve.table, *arguments), touch_below(curve.table, *arguments)
+            cases.append((over.offset, under.offset))
+            if np.isfinite(over.offset) and np.isfinite(under.offset):
+                size = 1.0 + max(
+                    abs(over.offset), abs(under.offset), abs(slope[i] * upper[i]), abs(slope[i] * lower[i])
+                )
+                assert abs(over.offset - above.offset[i]) <= 1e-9 * size
+                assert abs(under.offset - below.offset[i]) <= 1e-9 * size
+        inside = rng.uniform(lower[i], upper[i], 3)
+        for x in np.clip([lower[i], upper[i], above.at[i], below.at[i], *inside], lower[i], upper[i]).tolist():
+            value = curve.ball(arb(x)) - arb(slope[i]) * arb(x)
+            if value.is_finite():
+                for most, least in cases:
+                    assert arb(least) <= value <= arb(most), (slope[i], lower[i], upper[i], x)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_lines_of_activations(name: str) -> None:
+    sound_and_alike(CURVES[name], 250, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CURVES)
+def test_many_lines_of_activations(name: str) -> None:
+    sound_and_alike(CURVES[name], 20_000, 2_000)

@@ -99,6 +99,8 @@ def check_slopes(name: str, samples: Samples, low: Vector | float, high: Vector 
 def check_curvature(name: str, samples: Samples, low: float, high: float) -> None:
     """Refuse second derivatives that three neighbouring samples contradict."""
     x = samples.x
+    if len(x) < 3:
+        return
     left, right, both = np.diff(x)[:-1], np.diff(x)[1:], x[2:] - x[:-2]
     slack = samples.high - samples.low
     second = 2 * (np.diff(samples.value)[1:] / right - np.diff(samples.value)[:-1] / left) / both

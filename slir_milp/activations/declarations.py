@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _KEYS = {"name", "formula", "function", "operator", "parameters", "derivative", 
 KEYS = (*sorted(_KEYS), *_RANGES, *_LISTS, *_NUMBERS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Declaration:
     """One ``[[activation]]`` of a file.
 
@@ -70,7 +71,9 @@ class Declaration:
                 raise OptionError(f"{self.where}: activation {self.name} has no parameter '{word}'; it takes: {takes}.")
             if not math.isfinite(value):
                 raise OptionError(f"{self.where}: parameter '{word}' of activation {self.name} is {value}.")
-        values = {**self.parameters, **attributes}
+        return _made(self, tuple({**self.parameters, **attributes}.items()))
+
+    def _make(self, values: Mapping[str, float]) -> Curve:
         shown = ", ".join(f"{word}={value:.9g}" for word, value in values.items())
         name = self.name if values == dict(self.parameters) else f"{self.name}({shown})"
         function = parse(_filled(self.formula, values)) if self.function is None else self.function
@@ -80,6 +83,12 @@ class Declaration:
             return declared_curve(name, function, replace(self.facts, derivative=filled))
         except OptionError as error:
             raise OptionError(f"{self.where}: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _made(declaration: Declaration, values: tuple[tuple[str, float], ...]) -> Curve:
+    """Nodes with the same attributes get the same curve, which is checked once."""
+    return declaration._make(dict(values))
 
 
 def parse_declarations(path: str | Path) -> tuple[Declaration, ...]:
