@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slir_milp.errors import OptionError
-from slir_milp.solvers import Feature, LinearProgram, Solver, SolverError, Status, available_solvers, solver
+from slir_milp.solvers import Feature, LinearProgram, RowBlock, Solver, SolverError, Status, available_solvers, solver
 from slir_milp.solvers.residuals import dual_objective, is_farkas_ray, primal_residual, residuals
 
 INF = np.inf
@@ -190,6 +190,27 @@ def test_changes_and_a_warm_start(backend: Solver) -> None:
     fresh = backend.solve(program(changed, costs, rows=(row_lower, row_upper), columns=(lower, upper)))
     assert again.objective == pytest.approx(fresh.objective)
     assert again.dual_bound == pytest.approx(fresh.objective)
+    if Feature.WARM_START in backend.features:
+        assert again.iterations < fresh.iterations / 2
+
+
+def test_added_rows_and_a_warm_start(backend: Solver) -> None:
+    rng = np.random.default_rng(1)
+    matrix, costs = rng.normal(size=(60, 60)), rng.normal(size=60)
+    session = backend.open(program(matrix[:55], costs, rows=(-1, 1), columns=(-1, 1)))
+    before = session.solve()
+    more = program(matrix[55:], costs, rows=(-0.01, 0.01), columns=(-1, 1))
+    session.add_rows(RowBlock(more.row_lower, more.row_upper, more.starts, more.indices, more.values))
+    again = session.solve()
+    sides = np.concatenate([np.ones(55), np.full(5, 0.01)])
+    whole = program(matrix, costs, rows=(-sides, sides), columns=(-1, 1))
+    fresh = backend.solve(whole)
+    assert again.objective == pytest.approx(fresh.objective) and again.objective > before.objective
+    found = residuals(whole, again.x, again.row_duals, again.reduced_costs)
+    assert max(found.primal, found.dual, found.complementarity, abs(found.gap)) < 1e-7
+    session.change_row_bounds(index(57), one(2.0), one(2.0))  # the new rows are counted on from the old ones
+    session.change_coefficients(index(57), index(0), one(0.5))
+    assert session.solve().objective > again.objective
     if Feature.WARM_START in backend.features:
         assert again.iterations < fresh.iterations / 2
 
