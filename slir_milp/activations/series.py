@@ -57,6 +57,8 @@ class Expansion:
             result = values[-1]
             if isinstance(result, arb):
                 return [result] + [arb(0)] * (length - 1)
+            if result.prec < length:  # (cut short: the cap on lengths is shared by all threads)
+                return [arb.nan()] * length
             coefficients: list[arb] = result.coeffs()
             return coefficients + [arb(0)] * (length - len(coefficients))
         except (ValueError, ZeroDivisionError):  # a quotient by a series that may start with zero

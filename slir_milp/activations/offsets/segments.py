@@ -192,6 +192,10 @@ class _Builder:
         over = found.over
         if over[2] >= 0 or over[2] <= 0:
             return [(lower, upper, (CONVEX if over[2] >= 0 else 0) | (CONCAVE if over[2] <= 0 else 0))]
+        width = upper - lower
+        bend = abs(over[2]).upper() * width * width
+        if bend <= found.tolerance * 2.0**-20:  # far out: as good as straight
+            return [(lower, upper, 0)]
         order = next((k for k in range(3, 9) if over[k] > 0 or over[k] < 0), 0)
         if order:
             known = _from_ends(expansion, lower, upper, order, over[order] > 0)
@@ -204,8 +208,7 @@ class _Builder:
                 before, after = (CONCAVE, CONVEX) if over[3] > 0 else (CONVEX, CONCAVE)
                 cuts = [(lower, a, before), (a, b, 0), (b, upper, after)]
                 return [cut for cut in cuts if cut[0] < cut[1]]
-        width = upper - lower
-        if abs(over[2]).upper() * width * width <= found.tolerance or width <= 2 * _least_width(lower, upper):
+        if bend <= found.tolerance or width <= 2 * _least_width(lower, upper):
             return [(lower, upper, 0)]
         return None
 
