@@ -28,6 +28,9 @@ MAX_COLUMNS = 2**22
 """More inputs and neurons than this are refused."""
 
 
+_LONGEST_NAMED = 40
+"""No known activation has a formula of so many nodes."""
+
 Function = Hinge | Curve
 
 
@@ -76,7 +79,8 @@ class Neurons:
         """Activation for a formula: the user's own, a hinge if it plainly is one, or a curve."""
         from slir_milp.activations.catalogue import curve_of
 
-        return self.own.get(formula) or _HINGES.get(formula) or curve_of(formula)
+        name = formula.text if len(formula.nodes) > _LONGEST_NAMED else ""
+        return self.own.get(formula) or _HINGES.get(formula) or curve_of(formula, name)
 
     def has_name(self, formula: Formula) -> bool:
         """Whether people have a name for the function."""
@@ -132,8 +136,10 @@ class Neurons:
     def arrange(self, output: Affine) -> tuple[tuple[Layer, ...], Affine]:
         """Layers and last affine map of the network whose outputs are the given rows."""
         levels = np.concatenate(self._levels)
-        last_use = self._last_use(levels, output)
+        last_use, first_use = self._uses(levels, output)
         depth = int(levels[last_use > 0].max(initial=0))
+        while self._delay(levels, last_use, np.minimum(first_use - 1, depth)):
+            last_use, first_use = self._uses(levels, output)
         last_use[last_use > depth] = depth + 1
         known = np.arange(self.inputs)
         layers = []
@@ -142,9 +148,10 @@ class Neurons:
             layers.append(layer)
         return tuple(layers), finish(_over(output, known, self.columns))
 
-    def _last_use(self, levels: NDArray[np.int64], output: Affine) -> NDArray[np.int64]:
-        """Highest level that reads each column, zero where nothing that matters does."""
+    def _uses(self, levels: Index, output: Affine) -> tuple[Index, Index]:
+        """Highest and lowest level that reads each column, both zero where nothing that matters does."""
         last_use = np.zeros(self.columns, dtype=np.int64)
+        first_use = np.full(self.columns, self.columns + 1)
         for matrix in _matrices(output):
             last_use[storage.entries(matrix)[1]] = self.columns + 1
         for block in reversed(self._blocks):
@@ -154,7 +161,27 @@ class Neurons:
                 rows, columns, _ = storage.entries(matrix)
                 used = matters[rows]
                 np.maximum.at(last_use, columns[used], levels[own][rows[used]])
-        return last_use
+                np.minimum.at(first_use, columns[used], levels[own][rows[used]])
+        return last_use, np.where(last_use > 0, first_use, 0)
+
+    def _delay(self, levels: Index, last_use: Index, deadline: Index) -> bool:
+        """Move neurons, in place, to later levels that their inputs are carried to anyway; whether any was moved.
+
+        What is made later need not be carried, and it is not before its deadline that anything reads it.
+        """
+        moved = False
+        for block in self._blocks:
+            own = np.arange(block.first, block.first + block.pre.rows)
+            if not np.any(deadline[own] > levels[own]):
+                continue
+            room = deadline[own]
+            for matrix in _matrices(block.pre):
+                rows, columns, _ = storage.entries(matrix)
+                np.minimum.at(room, rows, last_use[columns])
+            later = np.flatnonzero(room > levels[own])
+            levels[own[later]] = room[later]
+            moved |= later.size > 0
+        return moved
 
     def _layer(
         self, level: int, levels: NDArray[np.int64], last_use: NDArray[np.int64], known: Index

@@ -153,7 +153,7 @@ def multiply(call: Call) -> list[Tensor]:
         views = together(call, (left, right), lambda a, b: a**2 if a == b else a * b)
         if views:
             return call.function_of_root(views)
-        return call.result(product(call.neurons, call.spread(left), call.spread(right)))
+        return [_product(call, left, right)]
     tensor, factor = (left, right) if isinstance(left, Tensor) else (right, left)
     assert isinstance(factor, np.ndarray)  # a node without computed operands is not lowered
     return [
@@ -164,6 +164,14 @@ def multiply(call: Call) -> list[Tensor]:
             lambda: compose.scale(call.spread(tensor), call.spread_constant(factor)),
         )
     ]
+
+
+def _product(call: Call, left: Tensor, right: Tensor) -> Tensor:
+    """Product of tensors without a common root, made when it is needed: a sum of products may take fewer squares."""
+    shape, dtype = call.results[0]
+    factors = (call.spread(left), call.spread(right))
+    made = Tensor(shape, dtype, lambda: product(call.neurons, *factors))
+    return Tensor(shape, dtype, lambda: made.affine, (View.of(made),), factors)
 
 
 def divide(call: Call) -> list[Tensor]:

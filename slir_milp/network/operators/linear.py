@@ -129,12 +129,20 @@ def batch_normalization(call: Call) -> list[Tensor]:
 
 def reduce_sum(call: Call) -> list[Tensor]:
     """Lower ReduceSum."""
-    return call.result(summed(call.tensor(0).affine, reduced_groups(call)))
+    return call.result(_summed(call, call.tensor(0), reduced_groups(call)))
+
+
+def _summed(call: Call, tensor: Tensor, groups: Index) -> Affine:
+    if tensor.factors is None:
+        return summed(tensor.affine, groups)
+    return summed_products(call.neurons, *tensor.factors, (groups, groups))
 
 
 def reduce_mean(call: Call) -> list[Tensor]:
     """Lower ReduceMean and GlobalAveragePool."""
-    return call.result(averaged(call.tensor(0).affine, reduced_groups(call)))
+    groups = reduced_groups(call)
+    total = _summed(call, call.tensor(0), groups)
+    return call.result(compose.divide(total, np.full(total.rows, float(groups.shape[1]))))
 
 
 def averaged(affine: Affine, groups: Index) -> Affine:

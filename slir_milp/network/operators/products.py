@@ -12,6 +12,7 @@ from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import Neurons
+from slir_milp.network.operators.quadratic import definite_sums
 from slir_milp.network.storage import Index
 
 MAX_PRODUCTS = 2**20
@@ -52,8 +53,13 @@ def summed_products(neurons: Neurons, left: Affine, right: Affine, pairs: tuple[
     first, second = pairs
     if first.size > MAX_PRODUCTS:
         raise NetworkError(f"an operator takes more than the {MAX_PRODUCTS} products supported")
+    definite, sums = definite_sums(neurons, left, right, pairs)
+    first, second = first[~definite], second[~definite]
     terms = product(neurons, compose.take(left, first.ravel()), compose.take(right, second.ravel()))
-    return summed(terms, np.arange(first.size).reshape(first.shape))
+    rest = summed(terms, np.arange(first.size).reshape(first.shape))
+    if sums is None:
+        return rest
+    return compose.take(compose.stack([sums, rest]), np.argsort(np.argsort(~definite, kind="stable"), kind="stable"))
 
 
 def summed(affine: Affine, groups: Index) -> Affine:

@@ -129,12 +129,15 @@ class Tensor:
         to make the neurons that it takes.
     known
         What its elements are over earlier tensors, nearest first; for a map that came from elsewhere, nothing.
+    factors
+        The two maps of which it is the product, element by element, if it is one.
     """
 
     shape: Shape
     dtype: str
     source: Affine | Callable[[], Affine]
     known: tuple[View, ...] = ()
+    factors: tuple[Affine, Affine] | None = None
 
     @cached_property
     def affine(self) -> Affine:
