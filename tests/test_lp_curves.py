@@ -56,7 +56,7 @@ class Case:
             self._divide(rng)
 
     def _divide(self, rng: np.random.Generator) -> None:
-        """Keep one side of some neurons, curves at any point, and one of a half-space; all around one point."""
+        """Keep one side of some neurons, curves at any point, and one of a half-space; mostly around one point."""
         inside = self.points[0]
         normal = rng.normal(size=(1, 2))
         half_space = HalfSpaces(normal, -(normal @ inside) - 0.05)
@@ -67,6 +67,7 @@ class Case:
             at = rng.uniform(low, high)
             at[~layer.is_curved] = 0.0
             side = np.where(rng.random(layer.size) < 0.5, np.where(x < at, -1, 1), 0).astype(np.int8)
+            side[rng.random(layer.size) < 0.03] *= -1
             cut = layer.is_curved & (side != 0)
             lower.append(np.where(cut & (side > 0), at, low))
             upper.append(np.where(cut & (side < 0), at, high))
@@ -124,15 +125,10 @@ def test_nothing_is_lost_from_an_optimum_to_its_bound(seed: int, conditions: boo
     assert outcome.proposal is not None
     bound = check(case, outcome.proposal)
     if outcome.status is Status.INFEASIBLE:
-        assert not len(case.inside())
+        assert bound > 0 and not len(case.inside())
     else:
         assert outcome.status is Status.OPTIMAL
-        if all((layer.is_curved | (low >= 0) | (high <= 0)).all() for layer, low, high in layers_of(case)):
-            assert bound >= outcome.proposal.objective - 1e-6 * (1 + abs(bound))
-
-
-def layers_of(case: Case) -> list[tuple[Layer, Vector, Vector]]:
-    return list(zip(case.network.layers, case.neurons.lower, case.neurons.upper, strict=True))
+        assert bound >= outcome.proposal.objective - 1e-6 * (1 + abs(bound))
 
 
 @pytest.mark.parametrize("name", NAMES)

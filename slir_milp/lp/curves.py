@@ -6,8 +6,8 @@ chord; shifted until it touches below and above, it gives ``e`` its bounds.  Eve
 is a row of two entries, and there may be any number of them.
 
 The tightest that lines can do is the convex hull of the curve on the interval.  Only the part of it near the solution
-matters, so lines are added there: the program is solved, and where the solution leaves a neuron's hull, the line that
-touches the hull at the solution's ``x`` is added (:mod:`slir_milp.lp.hulls`).
+matters, so a program begins with the bands alone and lines are added (:mod:`slir_milp.lp.cutting`): where the solution
+leaves a neuron's hull, the line that touches the hull at the solution's ``x``.
 """
 
 from __future__ import annotations
@@ -213,17 +213,6 @@ def rows_of(bands: Bands, of: Indices, below: Mask, slope: Vector, columns: tupl
         values=entries,
     )
     return Cuts(of, below, slope, factor), block
-
-
-def first_lines(bands: Bands) -> tuple[Indices, Mask, Vector]:
-    """Lines to begin with: those of least area, on both sides."""
-    of = np.flatnonzero(bands.thick)
-    slopes = [np.empty(len(bands.at)), np.empty(len(bands.at))]
-    for table, members in bands.tables:
-        for slope, shifted in zip(slopes, (shift.below, shift.above), strict=True):
-            slope[members] = shifted(table, bands.lower[members], bands.upper[members]).slope
-    below = np.repeat([True, False], len(of))
-    return np.concatenate([of, of]), below, np.concatenate([slope[of] for slope in slopes])
 
 
 def in_band(bands: Bands, of: Indices, slope: Vector, offset: Vector) -> tuple[Vector, Vector]:

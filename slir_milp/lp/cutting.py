@@ -17,7 +17,7 @@ from slir_milp.solvers import Session, Solution, Status
 
 ROUNDS = 12
 """Most rounds of lines that are added to a program."""
-_LEAST_VIOLATION = 1e-6
+_LEAST_VIOLATION = 1e-4
 """In units of a band's thickness."""
 
 

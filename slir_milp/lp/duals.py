@@ -1,14 +1,17 @@
-"""What the duals of a region's program say: a line for every neuron, and multipliers of its conditions.
+"""What the duals of a region's program say: a line for every neuron, and multiples of the bounds of neurons.
 
-Of a hinge, the multipliers of its two half-lines give the slope of one line through the kink.  The lines of a curve are
-many; their mean, by their multipliers, is again a line of that curve.
+The program speaks of a neuron by lines below and above its activation: the two half-lines and the chord of a hinge
+(``r ≤ u`` and ``p ≤ −l`` are lines above ``r`` too), the band and the added lines of a curve.  Backward evaluation
+takes one line of each neuron.
 
-*Curves lose nothing.*  Let the lower lines of a curve have multipliers with the sum ``P`` and the mean ``a·x + b``, its
-upper lines likewise ``Q`` and ``a′·x + b′``, and say ``P ≥ Q``.  The program adds ``P·(a·x + b) − Q·(a′·x + b′)``.
-Backward evaluation takes one line with the coefficient ``P − Q``; let it have the slope ``a``, and add ``μ·(x − end)``
-with ``μ = Q·(a − a′)``.  Then ``x`` has the same coefficient, and the constant is no less: shifted to the curve, the
-line is nowhere below ``a·x + b``; and ``Q·(a·x + b − a′·x − b′)``, the rest, is not positive at the end, where
-``μ·(x − end)`` is zero.  The other case is the mirror image.  ∎
+*Nothing is lost.*  Let a neuron's lower lines have multipliers with the sum ``P`` and the mean ``a·x + b``, its upper
+lines likewise ``Q`` and ``a′·x + b′``; the program adds ``P·(a·x + b) − Q·(a′·x + b′)``.  Say ``P ≥ Q``.  Backward
+evaluation takes one lower line with the coefficient ``P − Q``; let its slope be ``a``, and add ``μ·(x − end)`` with
+``μ = Q·(a − a′)``, where ``end`` is the bound of ``x`` that makes this at most zero.  Then ``x`` has the same
+coefficient, and the constant is no less: shifted to the activation, the line is nowhere below ``a·x + b``; and the
+rest, ``Q·(a·x + b − a′·x − b′)``, is not positive at the end, where ``μ·(x − end)`` is zero.  The other case is the
+mirror image; the chord of a hinge, the lowest of its upper lines, takes the place of their mean, with the difference of
+the slopes in ``μ``.  Multipliers of the bounds themselves join ``μ``.  ∎
 """
 
 from __future__ import annotations
@@ -69,32 +72,44 @@ def mean_slopes(
 
 def condition_multipliers(
     network: Network, region: Region, relaxation: Relaxation, duals: Vector, reduced: Vector, unit: float
-) -> tuple[Vector, ...] | None:
-    """``β·σ`` per layer from the multipliers of the rows ``σ·x ≤ 0``, and those of the bounds of curves."""
+) -> tuple[Vector, ...]:
+    """``μ`` of every neuron's bounds: ``β·σ`` from the rows ``σ·x ≤ 0``, and what the lines leave over (see above)."""
     parts = relaxation.parts
-    if region.sides is None and not len(parts.bands.at):
-        return None
     result: list[Vector] = [np.zeros(layer.size) for layer in network.layers]
     _, _, splits, _, _ = relaxation.row_groups
     magnitudes = -duals[splits] * unit / relaxation.split_scale
-    of_ends = np.zeros(parts.count)
-    of_ends[parts.bands.at] = _end_multipliers(relaxation, duals, reduced, unit)
+    of_open = np.zeros(parts.count)
+    of_open[parts.hinges] = _left_over_by_hinges(relaxation, duals, reduced) * unit
+    of_open[parts.bands.at] = _left_over_by_curves(relaxation, duals, reduced) * unit
     first_split = first = 0
     for k, (chosen, opened) in enumerate(zip(parts.split_neurons, parts.open_neurons, strict=True)):
-        result[k][opened] = of_ends[first : first + len(opened)]
+        result[k][opened] = of_open[first : first + len(opened)]
         first += len(opened)
         if region.sides is not None:
             sigma = np.where(region.sides[k][chosen] == Side.POSITIVE, -1.0, 1.0)
-            result[k][chosen] = sigma * np.maximum(magnitudes[first_split : first_split + len(chosen)], 0.0)
+            result[k][chosen] += sigma * np.maximum(magnitudes[first_split : first_split + len(chosen)], 0.0)
         first_split += len(chosen)
     return tuple(result)
 
 
-def _end_multipliers(relaxation: Relaxation, duals: Vector, reduced: Vector, unit: float) -> Vector:
-    """``μ`` of every curve: of the ends of ``χ``, and where lines of both sides have multipliers (see above)."""
+def _left_over_by_hinges(relaxation: Relaxation, duals: Vector, reduced: Vector) -> Vector:
+    """``μ`` of the unstable hinges; their lines are here those of ``r``, of slope 0 and 1 but for the chord."""
+    parts, hinges = relaxation.parts, relaxation.parts.hinges
+    lower, upper = parts.lower[hinges], parts.upper[hinges]
+    flat, rising = reduced[relaxation.positive_parts][hinges], reduced[relaxation.negative_parts][hinges]
+    chord = np.maximum(-duals[relaxation.row_groups[1]], 0.0) / np.maximum(-lower, upper)
+    below = np.maximum(flat, 0.0) + np.maximum(rising, 0.0)
+    above = np.maximum(-flat, 0.0) + np.maximum(-rising, 0.0) + chord * (upper - lower)
+    tilt = rising - chord * upper
+    steepness = np.divide(np.maximum(rising, 0.0), below, out=np.zeros(len(hinges)), where=below > 0)
+    taken = np.where(below >= above, steepness, upper / (upper - lower))
+    return np.asarray((tilt - (below - above) * taken) / parts.scale[hinges])
+
+
+def _left_over_by_curves(relaxation: Relaxation, duals: Vector, reduced: Vector) -> Vector:
+    """``μ`` of the unstable curves, those of the ends of ``χ`` included."""
     bands = relaxation.parts.bands
-    lower, lower_slope, upper, upper_slope = shares(relaxation, duals, reduced)
-    crossing = np.minimum(lower, upper)
+    below, slope_below, above, slope_above = shares(relaxation, duals, reduced)
+    crossing = np.minimum(below, above)
     at_ends = -reduced[relaxation.negative_parts][bands.at] / bands.radius
-    with np.errstate(invalid="ignore"):
-        return unit * (at_ends + np.where(crossing > 0, crossing * (lower_slope - upper_slope), 0.0) / bands.size)
+    return at_ends + np.where(crossing > 0, crossing * (slope_below - slope_above), 0.0) / bands.size

@@ -8,7 +8,7 @@ Columns are ``ξ`` (scaled inputs), ``r`` and ``p`` (scaled parts of the unstabl
 - ``σ·x(ξ, r) ≤ 0`` for every neuron that was put on a side;
 - the region's half-spaces;
 - ``row(y, x) ≤ t`` for every row of the query, where ``t`` is to be as small as possible;
-- the lines of curves.
+- the lines of curves, as they are added.
 
 A curve has ``e`` and ``χ`` (:mod:`slir_milp.lp.curves`) in the places of ``r`` and ``p``, the equation
 ``χ = x(ξ, r, e)`` in units of its interval, and no chord.
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from slir_milp.bounds.backward import Rows
 from slir_milp.bounds.region import NeuronBounds, Region, Side
-from slir_milp.lp.curves import Cuts, Mask, first_lines, rows_of
+from slir_milp.lp.curves import Cuts, Mask, rows_of
 from slir_milp.lp.elimination import Affines, Elimination, Neurons, eliminate
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -190,8 +190,7 @@ def assemble(region: Region, parts: Elimination, query: Affines) -> Relaxation |
         row_upper=upper,
         matrix=matrix,
     )
-    made = Relaxation(program, parts, splits.scale, half_spaces.scale, objective_scale, len(goal), Cuts.none())
-    return made if not len(bands.at) else made.with_lines(*first_lines(bands))[0]
+    return Relaxation(program, parts, splits.scale, half_spaces.scale, objective_scale, len(goal), Cuts.none())
 
 
 def equations(parts: Elimination) -> Block:

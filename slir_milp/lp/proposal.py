@@ -9,15 +9,15 @@ imprecise solution of the program loosens a bound and never makes it false.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
-from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
+from slir_milp.bounds.backward import InputRows, Rows, Splits, backward, combine, minimise
 from slir_milp.bounds.lines import Slopes, enclose
 from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region, Side
+from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.bounds.rounding import UNIT, gamma
 from slir_milp.lp.cutting import solve_with_cuts
 from slir_milp.lp.duals import condition_multipliers, mean_slopes
@@ -45,8 +45,8 @@ class Proposal:
     slopes
         Per layer the slopes of each neuron's free lines.
     split_multipliers
-        Per layer ``β·σ`` of a hinge that was put on a side, and ``μ`` of the bounds of a curve, as
-        :func:`slir_milp.bounds.backward.valid_splits` takes them; ``None`` if there are neither.
+        Per layer ``μ``, for ``μ·(x − end)`` with the neuron's upper bound as the end where it is positive and the lower
+        bound where it is negative; of a hinge that was put on a side, whose bound is zero, this is ``β·σ``.
     half_space_multipliers
         Shape ``(half-spaces,)``, in the unit of the combined row.
     point
@@ -203,7 +203,7 @@ def bound_row(
     """
     neurons = within_sides(network, region, neurons)
     lines = tuple(map(enclose, network.layers, neurons.lower, neurons.upper, proposal.slopes))
-    splits = valid_splits(network, _with_all_ends(network, region), neurons, proposal.split_multipliers)
+    splits = _bounds_as_conditions(neurons, proposal.split_multipliers)
     at_input = backward(network, slack, lines, row, start=start, splits=splits)
     region = _with_combined_half_space(region, proposal.half_space_multipliers, slack)
     values, _, _ = minimise(at_input, slack, region)
@@ -233,11 +233,15 @@ def _with_combined_half_space(region: Region, multipliers: Vector, slack: Slack)
     return Region(region.lower, region.upper, joined, region.sides, region.neurons)
 
 
-def _with_all_ends(network: Network, region: Region) -> Region:
-    """The region with every curve divided at both ends of its bounds: these hold whether it was divided or not."""
-    if network.is_piecewise_linear:
-        return region
-    sides = region.sides or tuple(np.zeros(layer.size, dtype=np.int8) for layer in network.layers)
-    both = np.int8(Side.BOTH)
-    sides = tuple(np.where(layer.is_curved, both, side) for layer, side in zip(network.layers, sides, strict=True))
-    return replace(region, sides=sides)
+def _bounds_as_conditions(neurons: NeuronBounds, multipliers: tuple[Vector, ...] | None) -> Splits | None:
+    """Multiples of the bounds of neurons, which hold at every counterexample, whether a neuron was divided or not."""
+    if multipliers is None:
+        return None
+    kept, ends = [], []
+    for low, high, multiplier in zip(neurons.lower, neurons.upper, multipliers, strict=False):
+        proposed = np.nan_to_num(multiplier, posinf=0.0, neginf=0.0)
+        end = np.where(proposed > 0, high, low)
+        usable = np.isfinite(end)
+        kept.append(np.where(usable, proposed, 0.0))
+        ends.append(np.where(usable, end, 0.0))
+    return Splits(tuple(kept), tuple(ends))
