@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import helper
 
 from slir_milp.activations import IDENTITY, Curve, Hinge
@@ -12,6 +14,8 @@ from slir_milp.activations.declared import Facts, declared_curve
 from slir_milp.activations.registry import Registry
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import Runtime, exact_outputs, load_network
+from slir_milp.network.graph import read_graph
+from slir_milp.network.lowering import lower
 from tests.test_network_operators import check, model_of
 
 HALF_ROOT = np.float32(1 / np.sqrt(2))
@@ -188,6 +192,109 @@ def test_swish_of_the_newest_operator_set():
     from slir_milp.network.operators.curves import swish
 
     assert swish  # no runtime here knows the operator, so its text is compared with the product it stands for
+
+
+SIZE = 3
+ONE_OPERAND = (
+    "Neg",
+    "Sin",
+    "Tanh",
+    "Sigmoid",
+    "Relu",
+    "Abs",
+    "Softplus",
+    "Floor",
+    "Square",
+    "MatMul",
+    "Clip",
+    "Scaled",
+)
+TWO_OPERANDS = ("Add", "Sub", "Mul", "Max", "Min", "Where", "Div")
+MIXED = np.array([[0.5, -1, 0], [0.25, 1, 2], [0, -0.5, 1]], dtype=np.float32)
+
+
+class Reference:
+    """Every operator on balls, one element at a time."""
+
+    def __init__(self):
+        self.nodes, self.values = [], {}
+
+    def apply(self, op, name, operands):
+        from flint import arb
+
+        a = self.values[operands[0]]
+        b = self.values[operands[-1]]
+        zero, one, bound = arb(0), arb(1), arb(float(np.float32(0.3)))
+        one_operand = {
+            "Neg": lambda u: -u,
+            "Sin": arb.sin,
+            "Tanh": arb.tanh,
+            "Sigmoid": lambda u: one / (one + (-u).exp()),
+            "Relu": lambda u: u.max(zero),
+            "Abs": abs,
+            "Softplus": lambda u: u.exp().log1p(),
+            "Floor": arb.floor,
+            "Square": lambda u: u * u,
+            "Clip": lambda u: u.max(arb(-0.5)).min(arb(0.75)),
+            "Scaled": lambda u: u * 3 - one,
+        }
+        two_operands = {
+            "Add": lambda u, v: u + v,
+            "Sub": lambda u, v: u - v,
+            "Mul": lambda u, v: u * v,
+            "Max": arb.max,
+            "Min": arb.min,
+            "Where": lambda u, v: u if u < bound else v if u >= bound else u.union(v),
+            "Div": lambda u, v: u / (v * v + one),
+        }
+        if op == "MatMul":
+            columns = [[arb(float(w)) for w in column] for column in MIXED.T]
+            self.values[name] = [sum((w * u for w, u in zip(column, a, strict=True)), zero) for column in columns]
+        elif op in one_operand:
+            self.values[name] = [one_operand[op](u) for u in a]
+        else:
+            self.values[name] = [two_operands[op](u, v) for u, v in zip(a, b, strict=True)]
+        self.nodes += lines(op, name, operands)
+
+
+def lines(op, name, operands):
+    match op:
+        case "Square":
+            return [f"{name} = Pow({operands[0]}, 2)"]
+        case "MatMul":
+            return [f"{name} = MatMul({operands[0]}, mixed)"]
+        case "Clip":
+            return [f"{name} = Clip({operands[0]}, -0.5, 0.75)"]
+        case "Scaled":
+            return [f"{name}m = Mul({operands[0]}, 3)", f"{name} = Sub({name}m, 1)"]
+        case "Where":
+            return [f"{name}c = Less({operands[0]}, 0.300000012)", f"{name} = Where({name}c, {', '.join(operands)})"]
+        case "Div":
+            square = f"{name}q = Mul({operands[1]}, {operands[1]})"
+            return [square, f"{name}p = Add({name}q, 1)", f"{name} = Div({operands[0]}, {name}p)"]
+    return [f"{name} = {op}({', '.join(operands)})"]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_random_graphs_of_curves_enclose_what_they_mean(data):
+    from flint import arb, ctx, fmpq
+
+    point = [data.draw(st.integers(-40, 40)) / 16 for _ in range(SIZE)]
+    with ctx.workprec(400):
+        reference = Reference()
+        reference.values["x"] = [arb(fmpq(int(16 * value), 16)) for value in point]
+        for step in range(data.draw(st.integers(2, 9))):
+            op = data.draw(st.sampled_from(ONE_OPERAND + TWO_OPERANDS))
+            names = st.sampled_from(sorted(reference.values))
+            operands = [data.draw(names)] if op in ONE_OPERAND else [data.draw(names), data.draw(names)]
+            reference.apply(op, f"t{step}", operands)
+        last = f"t{step}"
+        model = graph("\n".join([*reference.nodes, f"y = Identity({last})"]), {"mixed": MIXED}, (SIZE,), twist=False)
+        network = lower(read_graph(model))
+        for (low, high), value in zip(exact_outputs(network, point), reference.values[last], strict=True):
+            assert arb(fmpq(low.numerator, low.denominator)) <= value.upper()
+            assert value.lower() <= arb(fmpq(high.numerator, high.denominator))
 
 
 def test_values_of_curves_are_enclosed_to_sixty_bits(tmp_path):
