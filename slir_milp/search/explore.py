@@ -23,6 +23,7 @@ from slir_milp.search.verdict import Engine, OpenRegion, Options, Reason
 _WORK_PER_CALL = 4.0e7
 """Multiplications after which a worker looks up: some tens of milliseconds."""
 
+_DEAR = 2.0e7
 _WORK_PER_ATTACK = 1.0e8
 _WORK_OF_PATIENCE = 2.0e10
 _CALLS_PER_TURN = 64
@@ -68,6 +69,8 @@ class Search:
         self._settler = Settler(network, state)
         self._splitting = options.splitting
         self._budget = 1 if self._engine.solves_programs else int(np.clip(_WORK_PER_CALL / work, 1, 256))
+        self._regions_are_dear = work > _DEAR or not network.is_piecewise_linear
+        self._attacked = False
         self._failure: BaseException | None = None
 
     def run(self, report: Callable[[], None] | None = None) -> Reason | None:
@@ -86,6 +89,12 @@ class Search:
         if not len(self.frontier):
             return None
         self._state.resume()
+        if self._regions_are_dear and not self._attacked:
+            self._attacked = True
+            explorers: Explorers = {}
+            self.hunt.attack_first(self.frontier.pieces(), lambda t: self._explorer(t, t.settings, explorers))
+            if self._state.witness is not None:
+                return None
         workers = [threading.Thread(target=self._work, name=f"explorer-{i}", daemon=True) for i in range(self._jobs)]
         for worker in workers:
             worker.start()

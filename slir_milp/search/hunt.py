@@ -17,6 +17,8 @@ from slir_milp.search.state import State
 _FIRST_ATTACK = 128
 """Regions after which the falsifier is called for the first time; then whenever their number has doubled."""
 
+_FIRST_EFFORT = 96
+_MOST_FIRST_ATTACKS = 64
 _EFFORT_PER_TARGET = 256
 _REGIONS_PER_DESCENT = 192
 _DESCENT_STEPS = 16
@@ -88,6 +90,14 @@ class Hunt:
             return False
         self._state.found(witness)
         return True
+
+    def attack_first(self, pieces: list[Piece], explorer_of: Callable[[Target], Explorer]) -> None:
+        """Attack roots before anything is split, those with the lowest bounds first: where regions are dear it pays."""
+        order = sorted(pieces, key=lambda piece: float(piece.records[0, piece.target.layout["bound"]]))
+        for piece in order[:_MOST_FIRST_ATTACKS]:
+            if self._state.ended or self._state.limits.reached() is not None:
+                break
+            self._attack(piece, _FIRST_EFFORT, explorer_of(piece.target))
 
     def attack_if_due(self, frontier: Frontier, explorer_of: Callable[[Target], Explorer]) -> None:
         """Attack some of the open targets if the falsifier's turn has come."""

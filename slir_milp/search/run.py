@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from slir_milp.bounds.balance import balanced
 from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import Region
 from slir_milp.errors import OptionError
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
-from slir_milp.query import Box, Clause, Query, grouped_clauses
+from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses
 from slir_milp.search.explore import Search
 from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.limits import Limits
@@ -110,6 +111,11 @@ class _Run:
             self.cancel or threading.Event(),
         )
         self.replayer = Replayer(self.network, self.query)
+        self.query.check_fits(self.network.input_size, self.network.output_size)
+        if not self.network.is_piecewise_linear:
+            first = next(iter(clauses(self.query, lambda _: False)), None)
+            if first is not None:
+                self.network = balanced(self.network, first.box.lower, first.box.upper)
         jobs = self.options.jobs or available_cores()
         self.state = State(self.limits)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
@@ -128,7 +134,6 @@ class _Run:
         self._reported = 0.0
 
     def verdict(self) -> Verdict:
-        self.query.check_fits(self.network.input_size, self.network.output_size)
         return self._conclude(self._roots() or self._search())
 
     def _search(self) -> Reason | None:
