@@ -29,6 +29,7 @@ Mask = NDArray[np.bool_]
 
 _THINNEST = 2.0**-40
 """Bands thinner than this, relative to their values, are left as they are: their lines are rounding."""
+_SMALLEST = 2.0**-500
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ class Bands:
         with np.errstate(all="ignore"):
             values = np.abs(offset) + np.abs(slope) * np.maximum(np.abs(lower), np.abs(upper))
             size = np.maximum(above - below, _THINNEST * values)
-            size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
+            size = np.where(np.isfinite(size) & (size > _SMALLEST), size, 1.0)
             least = np.where(np.isfinite(below), 0.0, -np.inf)
             greatest = np.where(np.isfinite(above), (above - offset) / size, np.inf)
         tables = tuple((table, np.array(bands, dtype=np.intp)) for table, bands in found.items())

@@ -176,7 +176,8 @@ def assemble(region: Region, parts: Elimination, query: Affines) -> Relaxation |
         return None
     reach = np.where(parts.radius > 0, 1.0, 0.0)
     # The chord implies these two bounds; stated, they save the dual simplex a third to a half of its steps.
-    most = np.stack([parts.upper / parts.scale, -parts.lower / parts.scale])
+    with np.errstate(all="ignore"):
+        most = np.stack([parts.upper, -parts.lower]) / parts.scale
     least = np.zeros_like(most)
     bands = parts.bands
     width_of_chi = np.where(bands.lower < bands.upper, 1.0, 0.0)
