@@ -181,7 +181,8 @@ def certify(
     Soundness
     ---------
     Rests on :func:`slir_milp.bounds.backward.backward` and :func:`slir_milp.bounds.backward.minimise` alone: slopes are
-    clipped to the hinges, and multipliers to their signs, before use.
+    clipped to the hinges, lines shifted to the curves, and the sign of a neuron's multiplier says of which of its two
+    bounds it is a multiple, before use.
     """
     combined = combine(rows, _non_negative(proposal.weights), network, slack)
     return bound_row(network, slack, combined, region, neurons, proposal)
