@@ -45,11 +45,26 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class StepRule:
-    """Step ``t`` of the ascent moves every slope by ``first·decay^t`` of its range; the last is ``t = steps``."""
+    """The steps of the ascent.
+
+    Attributes
+    ----------
+    steps
+        Most steps.
+    first, decay
+        Step ``t`` moves every hinge's slope by ``first·decay^t`` of its range, and the weights likewise.
+    curve_first, curve_decay
+        The same for the slopes of curves, whose start is nearly as good as can be.
+    patience
+        After two steps the ascent goes on only while this many times the gain so far would make the bound positive.
+    """
 
     steps: int = 8
     first: float = 0.5
     decay: float = 0.7
+    curve_first: float = 0.05
+    curve_decay: float = 0.8
+    patience: float = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,26 +202,30 @@ def _start(problem: Problem, region: Region, neurons: Neurons) -> Choice:
 
 
 def _ascend(problem: Problem, region: Region, neurons: Neurons, rule: StepRule) -> tuple[Bound, Bound]:
-    last = best = evaluate(problem, region, neurons, _start(problem, region, neurons))
+    last = best = first = evaluate(problem, region, neurons, _start(problem, region, neurons))
     for t in range(rule.steps):
         if problem.refuted_by(best) or last.value == -np.inf:
             break
-        choice = _step(problem, region, neurons, last, best, rule.first * rule.decay**t)
+        if t >= 2 and -best.value > rule.patience * (best.value - first.value):
+            break
+        steps = rule.first * rule.decay**t, rule.curve_first * rule.curve_decay**t
+        choice = _step(problem, region, neurons, last, best, steps)
         last = evaluate(problem, region, neurons, choice)
         if last.value > best.value:
             best = last
     return best, last
 
 
-def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best: Bound, step: float) -> Choice:
-    choice, trace = last.choice, [c[0] for c in last.row.trace]
+def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best: Bound, steps: tuple[float, float]) -> Choice:
+    choice, trace, (step, curve_step) = last.choice, [c[0] for c in last.row.trace], steps
     lines = chosen_lines(problem, neurons, choice.slopes)
     arguments, values = walk_forward(problem, lines, trace, last.minimiser)
     slopes, multipliers = [], []
     for k, layer in enumerate(problem.network.layers):
         c, x, bounds = trace[k], arguments[k], neurons.bounds
         is_open = unstable(layer, bounds.lower[k], bounds.upper[k])
-        slopes.append(_stepped_slopes(layer, choice.slopes[k], lines[k], (bounds.lower[k], bounds.upper[k]), c, x, step))
+        sizes = np.where(layer.is_curved, curve_step, step)
+        slopes.append(_stepped_slopes(layer, choice.slopes[k], lines[k], (bounds.lower[k], bounds.upper[k]), c, x, sizes))
         multiplier = choice.multipliers[k]
         if region.sides is not None:
             side = region.sides[k]
@@ -235,7 +254,7 @@ def _stepped_cut(
 
 
 def _stepped_slopes(
-    layer: Layer, slopes: Slopes, lines: Lines, ends: tuple[Vector, Vector], c: Vector, x: Vector, step: float
+    layer: Layer, slopes: Slopes, lines: Lines, ends: tuple[Vector, Vector], c: Vector, x: Vector, step: Vector
 ) -> Slopes:
     is_open, (least, greatest) = unstable(layer, *ends), slope_range(layer, *ends)
     free = is_open & (layer.is_curved | ((c > 0) == (layer.positive_slope > layer.negative_slope)))

@@ -51,7 +51,11 @@ class Settings:
     ascent_steps
         Steps of ascent over slopes, multipliers and weights after the first bound.
     first_step, decay
-        Step ``t`` moves each slope by ``first_step·decay^t`` of its range.
+        Step ``t`` moves each hinge's slope by ``first_step·decay^t`` of its range, and the weights likewise.
+    curve_step, curve_decay
+        The same for the slopes of curves.
+    patience
+        After two steps the ascent goes on only while this many times the gain so far would make the bound positive.
     split_inputs, split_activations
         What a split may divide.
     warm_start
@@ -73,6 +77,9 @@ class Settings:
     ascent_steps: int = 8
     first_step: float = 0.5
     decay: float = 0.7
+    curve_step: float = 0.05
+    curve_decay: float = 0.8
+    patience: float = 6.0
     split_inputs: bool = True
     split_activations: bool = False
     warm_start: bool = False
@@ -181,6 +188,9 @@ class Explorer:
             settings.ascent_steps,
             settings.first_step,
             settings.decay,
+            settings.curve_step,
+            settings.curve_decay,
+            settings.patience,
             settings.split_inputs,
             settings.split_activations,
             settings.warm_start,

@@ -40,7 +40,7 @@ cdef extern from "slir.h" nogil:
         const double *least_width
     ctypedef struct slir_settings:
         int ascent_steps
-        double first_step, decay
+        double first_step, decay, curve_step, curve_decay, patience
         int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
         double tight_tolerance
         int hand_crafted
@@ -170,7 +170,8 @@ cdef class Space:
 
     def __cinit__(self, Net net, const double[:, ::1] coefficients, const double[:, ::1] inputs,
                   const double[::1] constants, const double[::1] cost, const uint8_t[::1] strict, const double[::1] least_width,
-                  int ascent_steps, double first_step, double decay, bint split_inputs, bint split_activations,
+                  int ascent_steps, double first_step, double decay, double curve_step, double curve_decay,
+                  double patience, bint split_inputs, bint split_activations,
                   bint warm_start, bint interval_step, bint use_half_space, bint report_tight, double tight_tolerance,
                   bint hand_crafted, double least_interval, str variant=""):
         cdef slir_settings settings
@@ -183,6 +184,7 @@ cdef class Space:
         self.clause.coefficients, self.clause.inputs = &coefficients[0, 0], &inputs[0, 0]
         self.clause.constants, self.clause.cost, self.clause.strict = &constants[0], &cost[0], &strict[0]
         settings.ascent_steps, settings.first_step, settings.decay = ascent_steps, first_step, decay
+        settings.curve_step, settings.curve_decay, settings.patience = curve_step, curve_decay, patience
         settings.split_inputs, settings.split_activations = split_inputs, split_activations
         settings.warm_start, settings.interval_step = warm_start, interval_step
         settings.use_half_space, settings.report_tight = use_half_space, report_tight

@@ -179,14 +179,14 @@ static void step_multiplier(slir_level *v, int i, double step) {
     v->multiplied[i] = next == 0.0 ? 0.0 : -next * (next > 0 ? upper : lower);
 }
 
-static void step_slopes(slir_space *s, double step) {
+static void step_slopes(slir_space *s, double step, double curve_step) {
     for (int k = 0; k < s->net->depth; k++) {
         slir_level *v = &s->levels[k];
         double largest = 0.0;
         if (s->settings.split_activations)
             for (int i = 0; i < v->alive; i++) largest = fabs(v->trace[i]) > largest ? fabs(v->trace[i]) : largest;
         for (int i = 0; i < v->alive; i++) {
-            if (v->open[i]) step_slope(&s->net->maps[k], v, i, step);
+            if (v->open[i]) step_slope(&s->net->maps[k], v, i, v->curve[i] ? curve_step : step);
             if (v->side[i]) step_multiplier(v, i, step * largest);
         }
     }
@@ -236,7 +236,7 @@ static void start_weights(slir_space *s) {
 /* The whole ascent.  Returns the best bound; its row, minimiser, slopes and weights are in the best_… fields.  `*tight` tells
  * whether no more than rounding keeps it from being positive. */
 static double ascend(slir_space *s, double *constant, int *tight, slir_counts *counts) {
-    double best = -INFINITY, step = s->settings.first_step;
+    double best = -INFINITY, first = 0.0, step = s->settings.first_step, curve_step = s->settings.curve_step;
     *constant = -INFINITY;
     for (int t = 0;; t++) {
         slir_mix mix;
@@ -247,11 +247,13 @@ static double ascend(slir_space *s, double *constant, int *tight, slir_counts *c
             keep_best(s, value, at, &best, constant);
             *tight = value + 4.0 * rounding + s->settings.tight_tolerance >= 0;
         }
+        if (t == 0) first = value;
+        if (t >= 2 && -best > s->settings.patience * (best - first)) break; /* it will not get there */
         if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
         walk_forward(s, s->point, s->row_values);
-        step_slopes(s, step);
+        step_slopes(s, step, curve_step);
         step_weights(s, step);
-        step *= s->settings.decay;
+        step *= s->settings.decay, curve_step *= s->settings.curve_decay;
     }
     return best;
 }

@@ -48,7 +48,9 @@ typedef struct {
 
 typedef struct {
     int ascent_steps;
-    double first_step, decay; /* step t moves a slope by first_step·decay^t of its range */
+    double first_step, decay; /* step t moves a hinge's slope by first_step·decay^t of its range, and weights likewise */
+    double curve_step, curve_decay; /* the same for a curve's slopes, whose start is nearly as good as can be */
+    double patience;          /* after two steps go on only if this many times the gain so far would be enough */
     int split_inputs;         /* may inputs be split? */
     int split_activations;    /* may activations be split? */
     int warm_start;           /* start from the parent's slopes and weights? */
