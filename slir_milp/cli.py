@@ -80,6 +80,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             quiet=arguments.quiet,
             check_network=not arguments.no_network_check,
             started=started,
+            activations=arguments.activations,
         )
         return verify.run(request)
     if arguments.command == "bench":
@@ -93,11 +94,32 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             only=arguments.only,
             limit=arguments.limit,
         )
-        return bench.run(settings, isolate=arguments.isolate)
+        return bench.run(settings, isolate=arguments.isolate, activations=arguments.activations)
     if arguments.command == "info":
         from slir_milp.commands import info
 
-        return info.run(arguments.network, arguments.query, check_network=not arguments.no_network_check)
+        check = not arguments.no_network_check
+        return info.run(arguments.network, arguments.query, check_network=check, activations=arguments.activations)
+    if arguments.command == "relax":
+        from slir_milp.commands import relax
+
+        return relax.run(
+            relax.Request(
+                function=arguments.function,
+                lower=arguments.lower,
+                upper=arguments.upper,
+                parameters=tuple(arguments.parameter),
+                towards=arguments.towards,
+                slope=arguments.slope,
+                out=arguments.out,
+                json=arguments.json,
+                activations=arguments.activations,
+            )
+        )
+    if arguments.command == "activations":
+        from slir_milp.commands import activations
+
+        return activations.run(arguments.activations, json=arguments.json)
 
     from slir_milp.commands import problems
 

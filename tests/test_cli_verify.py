@@ -14,7 +14,7 @@ from stand_in import BOX, DECLARATIONS, SAT, TIMEOUT, UNSAT, FakeSearch
 from slir_milp.cli import main
 from slir_milp.commands.arguments import build_parser, options
 from slir_milp.query import load_query, parse_witness
-from slir_milp.search.verdict import Engine, Reason, Splitting, Status, Verdict
+from slir_milp.search.verdict import Engine, Options, Reason, Splitting, Status, Verdict
 
 Searching = Callable[..., FakeSearch]
 INTERRUPTED = Verdict(Status.UNKNOWN, Reason.INTERRUPTED, closed_fraction=0.5)
@@ -80,11 +80,14 @@ def test_json_says_it_all(network: Path, query: Path, searching: Searching, tmp_
         "memory_limit": 64_000_000,
         "engine": "lp",
         "splitting": "input",
+        "slopes": "optimised",
+        "delta": Options.delta,
         "jobs": 2,
         "seed": 0,
     }
     assert document["network"] == {"path": str(network), "sha256": sha256(network.read_bytes()).hexdigest()}
     assert document["query"] == {"path": str(query), "sha256": sha256(query.read_bytes()).hexdigest()}
+    assert document["activations"] is None
     assert {"slir_milp", "python", "numpy"} <= set(document["versions"])
     assert 0 < document["seconds"] < 60
     assert list(tmp_path.glob("*.json*")) == [target]

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from slir_milp.report.document import peak_memory
 from slir_milp.search.verdict import Options, Reason, Status, Verdict, Witness
 
 if TYPE_CHECKING:
+    from slir_milp.activations.registry import Registry
     from slir_milp.network import Network
     from slir_milp.query import Query
 
@@ -59,13 +61,20 @@ class InProcess:
     """Decides instances in this process, where files that several instances share are read once.
 
     An instance that overruns its time cannot be ended from outside: that takes :class:`Isolated`.
+
+    Parameters
+    ----------
+    activations
+        Activations of one's own that networks use.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, activations: Registry | None = None) -> None:
         from slir_milp.network import load_network
         from slir_milp.query import load_query
 
-        self._networks: BoundedCache[Network] = BoundedCache(load_network, _NETWORK_BYTES)
+        self._networks: BoundedCache[Network] = BoundedCache(
+            partial(load_network, activations=activations), _NETWORK_BYTES
+        )
         self._queries: BoundedCache[Query] = BoundedCache(load_query, _QUERY_BYTES)
 
     def __call__(self, network: Path, query: Path, options: Options, cancel: threading.Event) -> Answer:
@@ -87,14 +96,23 @@ class InProcess:
 
 
 class Isolated:
-    """Decides each instance in a process of its own, which is ended when it overruns its time by far."""
+    """Decides each instance in a process of its own, which is ended when it overruns its time by far.
+
+    Parameters
+    ----------
+    activations
+        A file that declares activations of one's own.
+    """
+
+    def __init__(self, activations: Path | None = None) -> None:
+        self._further = () if activations is None else ("--activations", str(activations))
 
     def __call__(self, network: Path, query: Path, options: Options, cancel: threading.Event) -> Answer:
         """Decide an instance."""
         with tempfile.TemporaryDirectory(prefix="slir-milp-") as folder:
             result, messages = Path(folder) / "result.json", Path(folder) / "stderr.txt"
             command = [sys.executable, "-P", "-m", "slir_milp", "verify", str(network), str(query), "--quiet"]
-            command += ["--json", str(result), *_arguments(options)]
+            command += ["--json", str(result), *_arguments(options), *self._further]
             limit = math.inf if options.timeout is None else options.timeout + _overrun(options.timeout)
             with open(messages, "wb") as errors:
                 # In a session of its own, a Ctrl-C on the terminal reaches this process only, which passes it on.
@@ -153,6 +171,7 @@ def _arithmetics(exactly: bool, in_runtime: bool) -> str:
 def _arguments(options: Options) -> list[str]:
     """The options as arguments of ``slir-milp verify``."""
     arguments = ["--engine", options.engine.value, "--split", options.splitting.value]
+    arguments += ["--slopes", options.slopes.value, "--delta", repr(options.delta)]
     arguments += ["--jobs", str(options.jobs), "--seed", str(options.seed)]
     if options.timeout is not None:
         arguments += ["--timeout", repr(options.timeout)]

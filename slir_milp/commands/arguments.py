@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -62,6 +63,20 @@ examples:
   slir-milp problems fetch --from ~/downloads/vnncomp --to acasxu
 
 """
+_RELAX = """\
+examples:
+  slir-milp relax gelu -3 2 --out gelu.png
+  slir-milp relax swish:beta=1.702 -3 2 --towards 1
+  slir-milp relax 'x * tanh(x)' -2 1 --slope 0.5 --json
+
+A line is given by its slope alone: it is shifted until it touches, and is valid whatever
+the slope. A search starts from the lines of least area and then optimises both slopes
+for its network and query: it pays to be near to the function where the network's worst
+input lies. --towards X shows what that can do: the lines that are nearest at X. Lines by
+two usual rules are shown for comparison: the hand-crafted tangents and chords, and the
+slope of the chord on both sides.
+
+"""
 _NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
 _QUERY_HELP = "a VNN-LIB file, or one packed as .gz"
 _BYTES_PER_MB = 1_000_000
@@ -88,6 +103,8 @@ def build_parser() -> Parser:
     _add_verify(commands)
     _add_bench(commands)
     _add_info(commands)
+    _add_relax(commands)
+    _add_activations(commands)
     _add_problems(commands)
     return parser
 
@@ -118,6 +135,7 @@ def _add_verify(commands: Subparsers) -> None:
     verify.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
     verify.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
     _add_options(verify, "seconds for the whole run, reading the files included (default: no limit)")
+    _add_own_activations(verify)
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
@@ -126,6 +144,7 @@ def _add_verify(commands: Subparsers) -> None:
 def _add_bench(commands: Subparsers) -> None:
     bench = _command(commands, "bench", "decide every instance of a benchmark folder", _BENCH + _EXIT_CODES)
     bench.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with an instances.csv")
+    _add_own_activations(bench)
     _add_options(bench, "most seconds for any one instance (default: the instance's own limit)")
     bench.add_argument("--out", type=Path, metavar="CSV", help="write a row as each instance ends; rows there are kept")
     bench.add_argument("--isolate", action="store_true", help="run each instance in a process of its own")
@@ -137,7 +156,34 @@ def _add_info(commands: Subparsers) -> None:
     info = _command(commands, "info", "show what is understood of a network and a query", _EXIT_CODES)
     info.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
     info.add_argument("query", type=Path, nargs="?", metavar="QUERY", help=_QUERY_HELP)
+    _add_own_activations(info)
     _add_network_check(info)
+
+
+def _add_relax(commands: Subparsers) -> None:
+    relax = _command(
+        commands, "relax", "show and draw the lines around a function on an interval", _RELAX + _EXIT_CODES
+    )
+    relax._negative_number_matcher = re.compile(r"-(?!-).*[\d(x]|-inf")  # -1e-3 and -x**2 are no options either
+    function = "a name ('slir-milp activations' lists them), also with parameters (swish:beta=1.702), or a formula of x"
+    relax.add_argument("function", metavar="FUNCTION", help=function)
+    relax.add_argument("lower", type=_number, metavar="LOWER", help="lower end of the interval")
+    relax.add_argument("upper", type=_number, metavar="UPPER", help="upper end")
+    relax.add_argument("--out", type=Path, metavar="FILE", help="draw a picture: .png, .svg or .pdf (needs matplotlib)")
+    relax.add_argument("--towards", type=_number, metavar="X", help="show the lines nearest to the function at X, too")
+    relax.add_argument("--slope", type=_number, metavar="S", help="show lines of slope S on both sides, too")
+    relax.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be given several times"
+    )
+    relax.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    _add_own_activations(relax)
+
+
+def _add_activations(commands: Subparsers) -> None:
+    text = "list the functions that are known by name"
+    activations = _command(commands, "activations", text, _EXIT_CODES)
+    activations.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    _add_own_activations(activations)
 
 
 def _add_problems(commands: Subparsers) -> None:
@@ -176,7 +222,7 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
         "--slopes",
         choices=[rule.value for rule in SlopeRule],
         default=SlopeRule.OPTIMISED.value,
-        help="slopes of the lines: of least area, then optimised (default); the former alone; the usual tangents and chords",
+        help="slopes of the lines: of least area, then optimised (default); these alone; the usual tangents and chords",
     )
     group.add_argument(
         "--delta",
@@ -195,6 +241,21 @@ def _add_network_check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not compare the network, as read, with ONNX Runtime at random points",
     )
+
+
+def _add_own_activations(parser: argparse.ArgumentParser) -> None:
+    text = "a TOML file that declares activations of your own; functions that it names are imported and run"
+    parser.add_argument("--activations", type=Path, metavar="FILE", help=text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is no finite number")
+    return value
 
 
 def _positive(text: str) -> float:

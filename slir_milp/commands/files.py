@@ -10,22 +10,67 @@ from typing import TYPE_CHECKING
 from slir_milp.errors import SlirError
 
 if TYPE_CHECKING:
+    from slir_milp.activations.declarations import Declaration
+    from slir_milp.activations.registry import Registry
     from slir_milp.network import Network
     from slir_milp.query import Query
 
 
-def read_network(path: Path, *, check: bool) -> Network:
-    """Read a network; see :func:`slir_milp.network.load_network`.
+def read_declarations(path: Path | None) -> tuple[Declaration, ...]:
+    """The activations that a file declares, none without a file.
+
+    Raises
+    ------
+    OptionError
+        The file is at fault.
+    """
+    if path is None:
+        return ()
+    from slir_milp.activations.declarations import parse_declarations
+
+    return parse_declarations(path)
+
+
+def read_activations(path: Path | None) -> Registry | None:
+    """The activations that a file declares, made and checked, for networks that use them.
+
+    Raises
+    ------
+    OptionError
+        The file is at fault, or a declaration is refuted.
+    """
+    if path is None:
+        return None
+    from slir_milp.activations.registry import Registry
+
+    return Registry().with_declarations(read_declarations(path))
+
+
+def digest(path: Path | None) -> tuple[str, str] | None:
+    """Path and SHA-256 of a file, ``""`` for the digest of one that cannot be read; ``None`` without a file."""
+    if path is None:
+        return None
+    import hashlib
+
+    try:
+        return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return str(path), ""
+
+
+def read_network(path: Path, *, check: bool, activations: Path | None = None) -> Network:
+    """Read a network, with the activations that a file declares; see :func:`slir_milp.network.load_network`.
 
     Raises
     ------
     SlirError
-        The file is at fault.
+        A file is at fault.
     """
     from slir_milp.network import load_network
 
+    known = read_activations(activations)
     with _naming(path):
-        return load_network(path, check=check)
+        return load_network(path, check=check, activations=known)
 
 
 def read_query(path: Path, network: Network) -> Query:

@@ -15,6 +15,7 @@ from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import read_network, read_query
 from slir_milp.commands.output import write_stdout
 from slir_milp.query import grouped_clauses
+from slir_milp.report.tables import aligned
 from slir_milp.report.text import plural
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SHOWN_INPUTS = 20
 _LONGEST_NAME = 60
 
 
-def run(network: Path, query: Path | None, *, check_network: bool) -> ExitCode:
+def run(network: Path, query: Path | None, *, check_network: bool, activations: Path | None = None) -> ExitCode:
     """Describe a network in normal form and, if one is given, a query for it.
 
     Raises
@@ -36,7 +37,7 @@ def run(network: Path, query: Path | None, *, check_network: bool) -> ExitCode:
     SlirError
         A file is at fault, or the two do not fit each other.
     """
-    loaded = read_network(network, check=check_network)
+    loaded = read_network(network, check=check_network, activations=activations)
     lines = _describe_network(loaded)
     if query is not None:
         lines += ["", *_describe_query(read_query(query, loaded))]
@@ -58,7 +59,7 @@ def _describe_network(network: Network) -> list[str]:
         f"inputs   {_tensors(network.inputs)}",
         f"outputs  {_tensors(network.outputs)}",
         "",
-        *_table(rows),
+        *aligned(rows),
     ]
 
 
@@ -121,8 +122,3 @@ def _count(query: Query) -> tuple[int, int, int, Box | None, bool]:
         if time.monotonic() - started > _COUNTING_SECONDS:
             return count, boxes, rows, first, False
     return count, boxes, rows, first, True
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.commands.exit_code import ExitCode
-from slir_milp.commands.files import read_network, read_query
+from slir_milp.commands.files import digest, read_network, read_query
 from slir_milp.commands.output import write_stdout
 from slir_milp.errors import OptionError, SlirError
 from slir_milp.report.progress import choose_display
@@ -42,6 +42,8 @@ class Request:
         Whether to compare the network, as read, with ONNX Runtime.
     started
         Value of ``time.monotonic()`` when the run began.
+    activations
+        A file that declares activations of one's own, if there is one.
     """
 
     network: Path
@@ -51,6 +53,7 @@ class Request:
     quiet: bool
     check_network: bool
     started: float
+    activations: Path | None = None
 
 
 class _Run:
@@ -71,7 +74,7 @@ class _Run:
         from slir_milp.search import verify
 
         request = self.request
-        self.network = read_network(request.network, check=request.check_network)
+        self.network = read_network(request.network, check=request.check_network, activations=request.activations)
         self.query = read_query(request.query, self.network)
         options = request.options
         if options.timeout is not None:
@@ -128,7 +131,14 @@ def run(request: Request) -> ExitCode:
 
         network = (str(request.network), state.network.sha256 if state.network else "")
         query = (str(request.query), state.query.sha256 if state.query else "")
-        content = document(verdict, options=request.options, network=network, query=query, elapsed=elapsed)
+        content = document(
+            verdict,
+            options=request.options,
+            network=network,
+            query=query,
+            elapsed=elapsed,
+            activations=digest(request.activations),
+        )
         write_json(request.json, content)
     return exit_code(verdict)
 
@@ -148,8 +158,8 @@ def _prepare(request: Request) -> None:
     """See that the JSON document can be written before hours are spent; drop one of an earlier run."""
     if request.json is None:
         return
-    if any(request.json.exists() and other.exists() and request.json.samefile(other)
-           for other in (request.network, request.query)):  # fmt: skip
+    inputs = (request.network, request.query, request.activations)
+    if any(request.json.exists() and other and other.exists() and request.json.samefile(other) for other in inputs):
         raise OptionError(f"--json {request.json} would overwrite an input file; name another file.")
     if request.json.is_dir():
         raise OptionError(f"--json {request.json} is a folder; name a file.")

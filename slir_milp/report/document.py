@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from slir_milp._version import __version__
-from slir_milp.errors import OptionError
+from slir_milp.report.files import write_whole
 
 if TYPE_CHECKING:
     from slir_milp.search.verdict import Options, Verdict, Witness
@@ -27,7 +25,13 @@ _LIBRARIES = ("numpy", "scipy", "highspy", "networkx", "onnx", "onnxruntime", "r
 
 
 def document(
-    verdict: Verdict, *, options: Options, network: tuple[str, str], query: tuple[str, str], elapsed: float
+    verdict: Verdict,
+    *,
+    options: Options,
+    network: tuple[str, str],
+    query: tuple[str, str],
+    elapsed: float,
+    activations: tuple[str, str] | None = None,
 ) -> Json:
     """Everything about a run, as JSON values.
 
@@ -39,6 +43,8 @@ def document(
         Path and SHA-256 of each file, ``""`` for a digest that is not known.
     elapsed
         Seconds of the whole run.
+    activations
+        Path and SHA-256 of the file that declares activations, if there is one.
     """
     return {
         "format": FORMAT,
@@ -46,11 +52,11 @@ def document(
         "reason": {"code": verdict.reason.name.lower(), "text": verdict.reason.value, "detail": verdict.detail},
         "witness": _witness(verdict.witness),
         "near_miss": _witness(verdict.near_miss),
-        "closed_fraction": _number(verdict.closed_fraction),
-        "worst_bound": None if verdict.worst_bound is None else _number(verdict.worst_bound),
-        "output_bounds": [[_number(lower), _number(upper)] for lower, upper in verdict.output_bounds],
+        "closed_fraction": json_number(verdict.closed_fraction),
+        "worst_bound": None if verdict.worst_bound is None else json_number(verdict.worst_bound),
+        "output_bounds": [[json_number(lower), json_number(upper)] for lower, upper in verdict.output_bounds],
         "open_regions": [
-            {"lower": _numbers(region.lower), "upper": _numbers(region.upper), "bound": _number(region.bound)}
+            {"lower": _numbers(region.lower), "upper": _numbers(region.upper), "bound": json_number(region.bound)}
             for region in verdict.open_regions
         ],
         "statistics": asdict(verdict.statistics),
@@ -61,11 +67,14 @@ def document(
             "memory_limit": options.memory_limit,
             "engine": options.engine.value,
             "splitting": options.splitting.value,
+            "slopes": options.slopes.value,
+            "delta": options.delta,
             "jobs": options.jobs,
             "seed": options.seed,
         },
         "network": {"path": network[0], "sha256": network[1]},
         "query": {"path": query[0], "sha256": query[1]},
+        "activations": None if activations is None else {"path": activations[0], "sha256": activations[1]},
         "versions": _versions(),
     }
 
@@ -79,26 +88,7 @@ def write_json(path: Path, content: Json) -> None:
         The file cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    path = Path(os.path.realpath(path))  # a link stays one
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
-            with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(text)
-            return
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-            # mkstemp lets only the owner read; a result is as public as the umask says.
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OptionError(f"the result cannot be written to {path}: {error.strerror or error}.") from error
+    write_whole(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def peak_memory() -> int | None:
@@ -124,13 +114,13 @@ def _witness(witness: Witness | None) -> Json:
     }
 
 
-def _number(value: float) -> Json:
+def json_number(value: float) -> Json:
     """JSON has no infinity and no NaN: they become the strings ``inf``, ``-inf`` and ``nan``."""
     return float(value) if math.isfinite(value) else str(float(value))
 
 
 def _numbers(values: tuple[float, ...]) -> list[Json]:
-    return [_number(value) for value in values]
+    return [json_number(value) for value in values]
 
 
 def _versions() -> dict[str, Json]:
