@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
+from slir_milp.activations.broken import breakpoints_without_jumps, is_piecewise_linear
 from slir_milp.activations.formula import Formula
 from slir_milp.activations.offsets.breakpoints import Breakpoints
 
@@ -22,12 +23,14 @@ class _Other(Exception):
 
 
 def breakpoints_of(formula: Formula) -> Breakpoints | None:
-    """The formula's breakpoints if it is piecewise linear and float64 holds them, their values and the outer slopes.
+    """The formula's breakpoints if it is piecewise linear and float64 holds them (at jumps, their values too).
 
     Decided in interval and rational arithmetic; nothing where it cannot be decided.
     """
     if not {node.operator for node in formula.nodes} <= _OPERATORS or formula.is_analytic:
         return None
+    if is_piecewise_linear(formula):
+        return breakpoints_without_jumps(formula)
     from flint import ctx
 
     with ctx.workprec(_PRECISION):

@@ -67,10 +67,10 @@ def line_through(
 
 
 def line_formula(line: Breakpoints) -> Formula:
-    """The formula of a piecewise linear function, exact: its slopes are quotients of differences."""
-    places = line.places
+    """The formula of a piecewise linear function of float64 values, exact: slopes are quotients of differences."""
+    places = [(x, (float(left), float(value), float(right))) for x, (left, value, right) in line.places]
     x, (left, _, _) = places[0]
-    result = left + line.left_slope * (X - x)
+    result = left + float(line.left_slope) * (X - x)
     for i, (x, (_, value, right)) in enumerate(places):
         if i + 1 < len(places):
             y, (following, _, _) = places[i + 1]
@@ -78,7 +78,7 @@ def line_formula(line: Breakpoints) -> Formula:
             slope = (Formula.constant(following) - right) / (Formula.constant(y) - x) if rise else Formula.constant(0)
             after = right + slope * (X - x)
         else:
-            after = right + line.right_slope * (X - x)
+            after = right + float(line.right_slope) * (X - x)
         at_least = after if value == right else apply("where_less", x, X, after, value)
         result = apply("where_less", X, x, result, at_least)
     return result

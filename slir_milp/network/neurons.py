@@ -16,8 +16,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import ABS, IDENTITY, RELU, Curve, Hinge
-from slir_milp.activations.formula import Formula, X, apply
+from slir_milp.activations import IDENTITY, RELU, Curve, Hinge
+from slir_milp.activations.broken import canonical, is_piecewise_linear
+from slir_milp.activations.formula import Formula
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix, Vector
@@ -79,8 +80,14 @@ class Neurons:
         """Activation for a formula: the user's own, a hinge if it plainly is one, or a curve."""
         from slir_milp.activations.catalogue import curve_of
 
-        name = formula.text if len(formula.nodes) > _LONGEST_NAMED else ""
-        return self.own.get(formula) or _HINGES.get(formula) or curve_of(formula, name)
+        if formula in self.own:
+            return self.own[formula]
+        if is_piecewise_linear(formula):
+            found = canonical(formula)
+            if isinstance(found, Hinge):
+                return found
+            formula = found
+        return curve_of(formula, formula.text if len(formula.nodes) > _LONGEST_NAMED else "")
 
     def has_name(self, formula: Formula) -> bool:
         """Whether people have a name for the function."""
@@ -208,9 +215,6 @@ class Neurons:
         return Layer(affine, tuple(functions), np.concatenate(numbers).astype(np.int32)), np.concatenate(places)
 
 
-_HINGES: Mapping[Formula, Function] = {X: IDENTITY, apply("relu", X): RELU, apply("abs", X): ABS}
-
-
 def _numbers(functions: dict[Function, int], wanted: Sequence[Function]) -> Index:
     """Numbers of the wanted functions among those of a layer, which grow as needed."""
     return np.array([functions.setdefault(function, len(functions)) for function in wanted], dtype=np.intp)
@@ -221,9 +225,10 @@ def _keys(pre: Affine) -> list[bytes]:
     if not pre.is_exact:
         return [f"{id(pre)} {row}".encode() for row in range(pre.rows)]
     rows, columns, values = storage.entries(pre.weight)
-    order = np.lexsort((columns, rows))
-    columns, values = columns[order], values[order]
-    ends = np.searchsorted(rows[order], np.arange(pre.rows + 1))
+    if not isinstance(pre.weight, np.ndarray):
+        order = np.lexsort((columns, rows))
+        rows, columns, values = rows[order], columns[order], values[order]
+    ends = np.searchsorted(rows, np.arange(pre.rows + 1))
     bias = pre.bias + 0.0
     return [
         columns[start:end].tobytes() + values[start:end].tobytes() + bias[row].tobytes()

@@ -16,6 +16,8 @@ from slir_milp.activations.outward import enclosure
 from slir_milp.activations.table import DEGREE, Table, evaluation_error
 from slir_milp.errors import OptionError
 
+_Place = tuple[float, tuple[float | Fraction, float | Fraction, float | Fraction]]
+
 
 @dataclass(frozen=True)
 class Breakpoints:
@@ -38,7 +40,7 @@ class Breakpoints:
         one the value there and the limit from the right.  Given three times: the limit from the left, the value, the
         limit from the right.
     values
-        As many values as points.
+        As many values as points, float64 or rational numbers.
     left_slope, right_slope
         Slopes before the first and after the last point.
 
@@ -50,13 +52,13 @@ class Breakpoints:
 
     name: ClassVar[str] = "breakpoints"
     points: Sequence[float]
-    values: Sequence[float]
-    left_slope: float
-    right_slope: float
+    values: Sequence[float | Fraction]
+    left_slope: float | Fraction
+    right_slope: float | Fraction
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(float(x) for x in self.points))
-        object.__setattr__(self, "values", tuple(float(y) for y in self.values))
+        object.__setattr__(self, "values", tuple(y if isinstance(y, Fraction) else float(y) for y in self.values))
         if not self.points or len(self.points) != len(self.values):
             raise OptionError(
                 f"breakpoints: {len(self.points)} point(s) and {len(self.values)} value(s); give one value per point."
@@ -73,23 +75,23 @@ class Breakpoints:
         """Value at ``x``, elementwise, in plain float64: not a bound."""
         places = self.places
         knots = np.array([place for place, _ in places])
-        after = np.array([values[-1] for _, values in places])
-        before = np.array([values[0] for _, values in places])
+        after = np.array([float(values[-1]) for _, values in places])
+        before = np.array([float(values[0]) for _, values in places])
         i = np.clip(np.searchsorted(knots, x, "right") - 1, 0, max(len(knots) - 2, 0))
         inner = before[0] * np.ones_like(x)
         if len(knots) > 1:
             share = (x - knots[i]) / (knots[i + 1] - knots[i])
             inner = (1.0 - share) * after[i] + share * before[i + 1]
-        result = np.where(x < knots[0], before[0] + self.left_slope * (x - knots[0]), inner)
-        result = np.where(x > knots[-1], after[-1] + self.right_slope * (x - knots[-1]), result)
+        result = np.where(x < knots[0], before[0] + float(self.left_slope) * (x - knots[0]), inner)
+        result = np.where(x > knots[-1], after[-1] + float(self.right_slope) * (x - knots[-1]), result)
         for place in range(len(knots)):
-            result = np.where(x == knots[place], places[place][1][1], result)
+            result = np.where(x == knots[place], float(places[place][1][1]), result)
         return np.asarray(result)
 
     @property
-    def places(self) -> list[tuple[float, tuple[float, float, float]]]:
+    def places(self) -> list[_Place]:
         """Distinct points with the limit from the left, the value, and the limit from the right."""
-        grouped: dict[float, list[float]] = {}
+        grouped: dict[float, list[float | Fraction]] = {}
         for x, y in zip(self.points, self.values, strict=True):
             grouped.setdefault(x + 0.0, []).append(y)
         return [(x, (y[0], y[min(1, len(y) - 1)], y[-1])) for x, y in grouped.items()]
@@ -103,7 +105,7 @@ class Breakpoints:
             for x in (segment.lower, segment.upper):
                 if segment.slope is not None and math.isfinite(x):
                     at_knot[x] = segment.at(x)
-        at_knot |= {x: (value, value) for x, (_, value, _) in self.places}
+        at_knot |= {x: enclosure(Fraction(value)) for x, (_, value, _) in self.places}
         slopes = [(-math.inf, math.inf) if s.slope is None else enclosure(s.slope) for s in segments]
         centre = np.array([s.centre for s in segments])
         coefficients = np.zeros((len(segments), DEGREE + 1))
@@ -169,7 +171,7 @@ class _Segment:
     upper: float
     slope: Fraction | None
     x: float
-    y: float
+    y: float | Fraction
     low: float = -math.inf
     high: float = math.inf
 
@@ -192,18 +194,18 @@ class _Segment:
 
     @property
     def polynomial(self) -> tuple[float, float]:
-        return (self.y, float(self.slope or 0)) if self.has_polynomial else (0.0, 0.0)
+        return (float(self.y), float(self.slope or 0)) if self.has_polynomial else (0.0, 0.0)
 
 
-def _hull(values: Sequence[float]) -> tuple[float, float]:
-    return min(values), max(values)
+def _hull(values: Sequence[float | Fraction]) -> tuple[float, float]:
+    return enclosure(Fraction(min(values)))[0], enclosure(Fraction(max(values)))[1]
 
 
-def _jump(lower: float, upper: float, values: Sequence[float]) -> _Segment:
+def _jump(lower: float, upper: float, values: Sequence[float | Fraction]) -> _Segment:
     return _Segment(lower, upper, None, 0.0, 0.0, *_hull(values))
 
 
-def _tail(end: float, place: tuple[float, tuple[float, float, float]], slope: Fraction) -> _Segment:
+def _tail(end: float, place: _Place, slope: Fraction) -> _Segment:
     """The infinite segment towards ``end``."""
     x, (left, value, right) = place
     limit = left if end < 0 else right

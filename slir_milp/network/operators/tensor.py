@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.activations.broken import is_piecewise_linear
 from slir_milp.activations.formula import Formula, X
 from slir_milp.network import compose, storage
 from slir_milp.network.affine import Affine, Matrix
@@ -269,18 +270,3 @@ def _constants(values: NDArray[np.float64]) -> tuple[tuple[Formula, ...], Index]
     if distinct.size > MAX_FORMULAS:
         return None
     return tuple(Formula.constant(value) for value in distinct.tolist()), which.ravel()
-
-
-@lru_cache(maxsize=4096)
-def is_piecewise_linear(formula: Formula) -> bool:
-    """Whether a formula is plainly piecewise linear and without jumps."""
-    for node in formula.nodes:
-        match node.operator:
-            case "x" | "constant" | "add" | "sub" | "neg" | "relu" | "abs" | "max" | "min":
-                continue
-            case "mul" if not all(argument.uses_x for argument in node.arguments):
-                continue
-            case "div" if not node.arguments[1].uses_x:
-                continue
-        return False
-    return True
