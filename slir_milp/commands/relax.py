@@ -186,7 +186,7 @@ def _rows(band: Band) -> list[tuple[str, ...]]:
 
 def _row(side: str, line: Line | None) -> tuple[str, ...]:
     if line is None:
-        return side, "none: nothing bounds it", "", "", ""
+        return side, "none is known", "", "", ""
     return side, repr(line.slope), repr(line.offset), f"{line.touch + 0.0:.6g}", f"{line.area:.6g}"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slir_milp.activations.table import Table, Vector
+from slir_milp.errors import OptionError
 from slir_milp.report.relaxation import CHORD, HAND_CRAFTED, LEAST_AREA, Band, Line, Relaxation
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _FAINT_STYLES: dict[str, Any] = {HAND_CRAFTED: (0, (5, 2)), CHORD: (0, (1, 1.6))
 _BESIDE = 0.18
 _SAMPLES = 1201
 _CONTACT = 1e-4
+_LARGEST = 1e100
 
 
 def draw(relaxation: Relaxation, form: str) -> bytes:
@@ -40,7 +42,14 @@ def draw(relaxation: Relaxation, form: str) -> bytes:
     -------
     bytes
         Contents of a file.
+
+    Raises
+    ------
+    OptionError
+        If the numbers are too large to be drawn.
     """
+    if max(map(abs, (relaxation.lower, relaxation.upper, *_heights(relaxation)))) > _LARGEST:
+        raise OptionError(f"the picture was not drawn: its numbers are beyond {_LARGEST:g}; take a smaller interval.")
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

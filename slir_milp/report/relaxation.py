@@ -125,6 +125,11 @@ def relax(
         raise OptionError(f"the interval [{lower:g}, {upper:g}] is {wrong}; give its lower end first, then its upper.")
     if towards is not None and not lower <= towards <= upper:
         raise OptionError(f"the point {towards:g} lies outside of the interval [{lower:g}, {upper:g}].")
+    with np.errstate(all="ignore"):  # (what overflows is no line, and is left out)
+        return _relax(curve, lower, upper, towards, slope)
+
+
+def _relax(curve: Curve, lower: float, upper: float, towards: float | None, slope: float | None) -> Relaxation:
     started = time.perf_counter()
     table = curve.table
     seconds = time.perf_counter() - started
@@ -251,8 +256,7 @@ def _integral(curve: Curve, table: Table, lower: float, upper: float) -> float:
     edges = np.unique(np.concatenate([inside, np.linspace(lower, upper, _PARTS + 1)]))
     half = 0.5 * np.diff(edges)
     x = edges[:-1, None] + half[:, None] * (1.0 + _NODES)
-    with np.errstate(all="ignore"):
-        return float(half @ (np.asarray(curve(x.ravel())).reshape(x.shape) @ _WEIGHTS))
+    return float(half @ (np.asarray(curve(x.ravel())).reshape(x.shape) @ _WEIGHTS))
 
 
 def _unbounded(curve: Curve, table: Table, lower: float, upper: float) -> str:
