@@ -383,6 +383,23 @@ def test_a_function_without_a_formula_is_run_by_the_reference_implementation(tmp
         assert low <= value <= high <= low + 1
 
 
+def test_a_remembered_network_with_curves_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIR_MILP_CACHE", str(tmp_path / "cache"))
+    path = save(tmp_path, graph("s = Sin(x)\nq = Mul(s, s)\nz = Add(x, q)\nm = MatMul(z, w)\ny = Gelu(m)", opset=20))
+    first, again = load_network(path), load_network(path)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert [layer.functions for layer in first.layers] == [layer.functions for layer in again.layers]
+    own = load_network(path, activations=declared(tmp_path, DECLARED.replace("sin(a * x)**2 / a", "sin(x)**2")))
+    assert functions(own) == {"snake": 4, "gelu": 4}
+
+
+def test_networks_that_declarations_may_change_are_not_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIR_MILP_CACHE", str(tmp_path / "cache"))
+    load_network(save(tmp_path, custom_model(SNAKE, [local_function()])))
+    load_network(save(tmp_path, custom_model(SNAKE)), activations=declared(tmp_path))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_local_function_is_read_as_what_it_is_made_of(tmp_path):
     network = load_network(save(tmp_path, custom_model(SNAKE, [local_function()])))
     assert list(functions(network).values()) == [4]

@@ -17,7 +17,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from slir_milp.activations import Curve, Hinge
 from slir_milp.network.affine import Affine, Matrix, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 from slir_milp.network.storage import csr_from_parts
+
+if TYPE_CHECKING:
+    from slir_milp.activations.registry import Registry
 
 _FORMAT = 2
 
@@ -63,8 +66,11 @@ def _path(stored: bytes, name: str) -> Path | None:
     return where / f"{digest.hexdigest()}.npz"
 
 
-def recall(stored: bytes, name: str) -> Network | None:
-    """Network remembered for a file with these bytes and a name that ends like this one, if there is one."""
+def recall(stored: bytes, name: str, activations: Registry | None = None) -> Network | None:
+    """Network remembered for a file with these bytes and a name that ends like this one, if there is one.
+
+    Functions that are among the user's own become those.
+    """
     try:
         path = _path(stored, name)
         if path is None or not _is_ours(path):
@@ -73,7 +79,7 @@ def recall(stored: bytes, name: str) -> Network | None:
             header, floats, integers = entry["header"], entry["floats"], entry["integers"]
             if entry["digest"].tobytes() != _digest(header, floats, integers):
                 return None
-        return _Reader(floats, integers).network(json.loads(header.tobytes()))
+        return _Reader(floats, integers, activations).network(json.loads(header.tobytes()))
     except Exception:  # a damaged entry can make NumPy raise anything; the file itself is still there
         return None
 
@@ -127,12 +133,14 @@ def _described(function: Hinge | Curve) -> list[float] | list[str]:
     return [function.formula.text, function.name]
 
 
-def _function(described: list[Any]) -> Hinge | Curve:
+def _function(described: list[Any], activations: Registry | None) -> Hinge | Curve:
     if isinstance(described[0], str):
         from slir_milp.activations.catalogue import curve_of
         from slir_milp.activations.parse import parse
 
-        return curve_of(parse(described[0]), described[1])
+        formula = parse(described[0])
+        own = activations.curves.values() if activations is not None else ()
+        return next((curve for curve in own if curve.formula == formula), None) or curve_of(formula, described[1])
     return Hinge(*described)
 
 
@@ -188,6 +196,7 @@ class _Reader:
 
     floats: Vector
     integers: NDArray[np.int32]
+    activations: Registry | None = None
     float_position: int = 0
     integer_position: int = 0
 
@@ -203,7 +212,7 @@ class _Reader:
     def _layer(self, entry: dict[str, Any]) -> Layer:
         index = self._integers(entry["affine"]["weight"]["shape"][0])
         affine = self._affine(entry["affine"])
-        return Layer(affine, tuple(_function(described) for described in entry["functions"]), index)
+        return Layer(affine, tuple(_function(described, self.activations) for described in entry["functions"]), index)
 
     def _affine(self, entry: dict[str, Any]) -> Affine:
         rows = entry["weight"]["shape"][0]

@@ -58,10 +58,19 @@ class OnnxGraph:
 
 @dataclass(frozen=True, eq=False)
 class OnnxModel:
-    """A checked model, and whether some of its weights lay in other files."""
+    """A checked model.
+
+    Attributes
+    ----------
+    proto
+        The model itself.
+    is_self_contained
+        Whether its bytes alone say what it means: no weights in other files, no local functions or operators of other
+        domains, which the user's declarations may replace.
+    """
 
     proto: ModelProto
-    external_data: bool
+    is_self_contained: bool
 
 
 def parse_onnx(content: bytes, folder: Path, activations: Registry | None = None) -> OnnxModel:
@@ -96,7 +105,8 @@ def parse_onnx(content: bytes, folder: Path, activations: Registry | None = None
         if mixes_precisions(model):
             widen_precision(model)
         check_but_for_outputs(model)
-        if model.functions:
+        has_functions = bool(model.functions)
+        if has_functions:
             from onnx.inliner import inline_selected_functions
 
             from slir_milp.network.custom import declared_functions
@@ -106,7 +116,8 @@ def parse_onnx(content: bytes, folder: Path, activations: Registry | None = None
         raise
     except Exception as error:  # the checker's own type, but damaged models also make it raise others
         raise NetworkError(f"the model is not valid ONNX: {first_line(error)}") from None
-    return OnnxModel(model, external)
+    standard = all(node.domain in ("", "ai.onnx") for node in model.graph.node)
+    return OnnxModel(model, standard and not external and not has_functions)
 
 
 def _has_external_data(model: ModelProto) -> bool:

@@ -49,7 +49,7 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True, activation
     path = Path(path)
     stored = read_bytes(path)
     activations = known_activations(activations)
-    network = None if is_nnet(path) or activations is not None else recall(stored, path.name)
+    network = None if is_nnet(path) else recall(stored, path.name, activations)
     if network is None:
         content = unpacked(stored, path)
         if is_nnet(path):
@@ -81,6 +81,6 @@ def _read_onnx(path: Path, stored: bytes, content: bytes, check: bool, activatio
     network = lower(read_graph(model.proto), activations)
     if check:
         compare(network, Runtime(path, activations), lambda: OpenModel(content, path.parent, activations))
-        if not model.external_data and activations is None:
+        if model.is_self_contained:
             remember(stored, path.name, network)
     return network
