@@ -69,7 +69,7 @@ class Search:
         self._settler = Settler(network, state)
         self._splitting = options.splitting
         self._budget = 1 if self._engine.solves_programs else int(np.clip(_WORK_PER_CALL / work, 1, 256))
-        self._regions_are_dear = work > _DEAR or not network.is_piecewise_linear
+        self._regions_are_dear = regions_are_dear(network)
         self._attacked = False
         self._failure: BaseException | None = None
 
@@ -275,8 +275,16 @@ def is_sliver(target: Target, record: Vector) -> bool:
 
 def work_per_region(network: Network) -> float:
     """Rough number of multiplications that bounding a region takes; decides nothing but how often a worker looks up."""
-    weights = sum(
-        affine.weight.size if isinstance(affine.weight, np.ndarray) else affine.weight.nnz for affine in network.affines
-    )
     neurons = sum(layer.size for layer in network.layers)
-    return max(1.0, weights * (8.0 + 0.2 * neurons))
+    return max(1.0, multiplications_of(network) * (8.0 + 0.2 * neurons))
+
+
+def multiplications_of(network: Network) -> int:
+    """Number of weights that are stored, at least one."""
+    stored = (a.weight.size if isinstance(a.weight, np.ndarray) else a.weight.nnz for a in network.affines)
+    return max(1, sum(stored))
+
+
+def regions_are_dear(network: Network) -> bool:
+    """Whether bounding a region costs so much that work on the root pays before anything is split."""
+    return not network.is_piecewise_linear or work_per_region(network) > _DEAR

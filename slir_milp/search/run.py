@@ -16,7 +16,7 @@ from slir_milp.errors import OptionError
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses
-from slir_milp.search.explore import Search
+from slir_milp.search.explore import Search, multiplications_of, regions_are_dear
 from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.limits import Limits
 from slir_milp.search.replay import Replayer
@@ -79,6 +79,8 @@ def verify(
 
 
 _NEAR_TIE = 0.02
+_SHARPENING = 1e8
+"""Multiplications by the network's weights for which neurons of a root get bounds by an ascent of their own."""
 _MOST_OPEN = 1024
 """Open conjunctions after which the search is called before more are expanded."""
 
@@ -127,6 +129,9 @@ class _Run:
             hand_crafted=self.options.slopes is SlopeRule.HAND_CRAFTED,
             least_interval=self.delta,
         )
+        multiplications = multiplications_of(self.network)
+        dear = regions_are_dear(self.network)
+        self.sharpened_neurons = int(_SHARPENING / multiplications) if dear else 0
         self.unsettled = False
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
@@ -201,7 +206,12 @@ class _Run:
         conjunction = conjunction_of(clause, root, charges.slack, self.delta)
         explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, self.settings)
         record, sides = explorer.record(region)
-        end, value, *_ = explorer.analyse(record, sides, deadline=self.limits.deadline, cancel=self.limits.flag)
+        limits = {"deadline": self.limits.deadline, "cancel": self.limits.flag}
+        end, value, *_ = explorer.analyse(record, sides, **limits)
+        if end not in STAGES and self.sharpened_neurons and self.settings.ascent_steps:
+            end = explorer.sharpen(record, sides, most=self.sharpened_neurons, **limits)
+            if end not in STAGES and end is not End.STOPPED:
+                end, value, *_ = explorer.analyse(record, sides, **limits)
         tightened = region
         if conjunction.rows.coefficients.any(axis=1).all():
             # Bounds found with the help of rows on inputs alone hold for this conjunction only.

@@ -276,6 +276,36 @@ class Explorer:
         end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides, deadline, cancel)
         return End(end), value, row, minimiser, slopes[:-1].reshape(2, -1), weights
 
+    def sharpen(
+        self,
+        record: Vector,
+        sides: NDArray[np.int8],
+        *,
+        most: int,
+        steps: int = 4,
+        deadline: float = np.inf,
+        cancel: NDArray[np.int32] = NEVER,
+    ) -> End:
+        """Tighten the bounds of the neurons whose envelopes cost a region's bound most, each by an ascent of its own.
+
+        Parameters
+        ----------
+        record, sides
+            The region; the bounds in the record are tightened.
+        most
+            Greatest number of neurons.
+        steps
+            Steps of each ascent.
+        deadline, cancel
+            As for :meth:`explore`.
+
+        Returns
+        -------
+        End
+            ``OPEN`` or ``TIGHT`` if all is done; that the region is closed, or the work was stopped.
+        """
+        return End(self._space.sharpen(record, sides, most, steps, deadline, cancel))
+
     def descend(
         self, root: Vector, x: Vector, radius: float, steps: int, *, deadline: float, cancel: NDArray[np.int32]
     ) -> tuple[bool, Vector, float]:

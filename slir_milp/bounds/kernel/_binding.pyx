@@ -47,7 +47,7 @@ cdef extern from "slir.h" nogil:
         double least_interval
     ctypedef struct slir_layout:
         int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
-        int has_half_space, has_slope, depth, volume, bound, size
+        int has_half_space, has_slope, settled, depth, volume, bound, size
     ctypedef struct slir_counts:
         int64_t regions
         int64_t ended[7]
@@ -71,6 +71,7 @@ cdef extern from "slir.h" nogil:
         ) noexcept nogil
         int (*descend)(slir_space *, const double *, double *, double, int, double, const int *, double *) noexcept nogil
         void (*evaluate)(slir_space *, const double *, double *) noexcept nogil
+        int (*sharpen)(slir_space *, double *, const int8_t *, int, int, double, const int *) noexcept nogil
     slir_layout slir_layout_of(const slir_net *, const slir_clause *)
     const slir_kernel *slir_best_kernel()
     const slir_kernel *slir_kernel_named(const char *)
@@ -225,6 +226,19 @@ cdef class Space:
             end = self.kernel.analyse(self.space, &record[0], side, deadline, &cancel[0], &value, &row[0], &point[0],
                                       &slopes[0], &weights[0])
         return (end, value, np.asarray(row), np.asarray(point), np.asarray(slopes), np.asarray(weights))
+
+    def sharpen(self, double[::1] record, const int8_t[::1] sides, int most, int steps, double deadline,
+                const int[::1] cancel):
+        """Tighten the bounds of a region's dearest neurons in place; how it ended."""
+        cdef int end
+        cdef const int8_t *side = &sides[0] if sides.shape[0] else NULL
+        if record.shape[0] != self.layout.size or sides.shape[0] < self.owner.net.neurons:
+            raise ValueError("the region's record has the wrong size")
+        with nogil:
+            end = self.kernel.sharpen(self.space, &record[0], side, most, steps, deadline, &cancel[0])
+        if end < 0:
+            raise MemoryError
+        return end
 
     def evaluate(self, const double[::1] x):
         """Outputs at a point in plain float64."""

@@ -40,12 +40,12 @@ static void add_inputs(const slir_space *s, const double *direct, double *row, d
     *error += charged;
 }
 
-/* Values of the clause's rows where the relaxed network is at `point`; fills argument and result of every level. */
-static void walk_forward(slir_space *s, const double *point, double *row_values) {
+/* Walks a point forward along the lines that the last row used: argument and result of the first `upto` levels. */
+static void walk_forward(slir_space *s, const double *point, int upto) {
     const slir_net *net = s->net;
     const double *below = point;
     int padded = s->padded_inputs;
-    for (int k = 0; k < net->depth; k++) {
+    for (int k = 0; k < upto; k++) {
         slir_level *v = &s->levels[k];
         if (net->maps[k].dense)
             apply(v->alive, padded, v->weight, v->stride, below, v->argument);
@@ -66,6 +66,13 @@ static void walk_forward(slir_space *s, const double *point, double *row_values)
         }
         below = v->result, padded = v->padded;
     }
+}
+
+/* Values of the clause's rows there. */
+static void value_rows(slir_space *s, const double *point, double *row_values) {
+    const slir_net *net = s->net;
+    const double *below = net->depth ? s->levels[net->depth - 1].result : point;
+    int padded = net->depth ? s->levels[net->depth - 1].padded : s->padded_inputs;
     const slir_clause *clause = s->clause;
     const slir_map *map = &net->maps[net->depth];
     for (int o = 0; o < map->rows; o++) {
@@ -179,8 +186,8 @@ static void step_multiplier(slir_level *v, int i, double step) {
     v->multiplied[i] = next == 0.0 ? 0.0 : -next * (next > 0 ? upper : lower);
 }
 
-static void step_slopes(slir_space *s, double step, double curve_step) {
-    for (int k = 0; k < s->net->depth; k++) {
+static void step_slopes(slir_space *s, int upto, double step, double curve_step) {
+    for (int k = 0; k < upto; k++) {
         slir_level *v = &s->levels[k];
         double largest = 0.0;
         if (s->settings.split_activations)
@@ -236,6 +243,7 @@ static void start_weights(slir_space *s) {
 /* The whole ascent.  Returns the best bound; its row, minimiser, slopes and weights are in the best_… fields.  `*tight` tells
  * whether no more than rounding keeps it from being positive. */
 static double ascend(slir_space *s, double *constant, int *tight, slir_counts *counts) {
+    const slir_net *net = s->net;
     double best = -INFINITY, first = 0.0, step = s->settings.first_step, curve_step = s->settings.curve_step;
     *constant = -INFINITY;
     for (int t = 0;; t++) {
@@ -250,8 +258,9 @@ static double ascend(slir_space *s, double *constant, int *tight, slir_counts *c
         if (t == 0) first = value;
         if (t >= 2 && -best > s->settings.patience * (best - first)) break; /* it will not get there */
         if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
-        walk_forward(s, s->point, s->row_values);
-        step_slopes(s, step, curve_step);
+        walk_forward(s, s->point, net->depth);
+        value_rows(s, s->point, s->row_values);
+        step_slopes(s, net->depth, step, curve_step);
         step_weights(s, step);
         step *= s->settings.decay, curve_step *= s->settings.curve_decay;
     }

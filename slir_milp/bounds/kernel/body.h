@@ -7,6 +7,7 @@
 #include "ascent.h"
 #include "branch.h"
 #include "explore.h"
+#include "sharpen.h"
 
 #define SLIR_JOIN2(a, b) a##b
 #define SLIR_JOIN(a, b) SLIR_JOIN2(a, b)
@@ -14,5 +15,5 @@
 #define SLIR_TEXT(a) SLIR_TEXT2(a)
 
 const slir_kernel SLIR_JOIN(slir_kernel_, SLIR_NAME) = {
-    SLIR_TEXT(SLIR_NAME), space_open, space_close, analyse, explore, descend, evaluate,
+    SLIR_TEXT(SLIR_NAME), space_open, space_close, analyse, explore, descend, evaluate, sharpen,
 };

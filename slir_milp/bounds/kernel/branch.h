@@ -85,6 +85,7 @@ static double split_point(const slir_curve *curve, const slir_interval *v) {
 static void split_neuron(slir_space *s, int neuron, double *first, double *second, int8_t *first_side, int8_t *second_side) {
     int k = 0;
     while (k + 1 < s->net->depth && s->net->first[k + 1] <= neuron) k++;
+    first[s->layout.settled] = second[s->layout.settled] = k;
     const slir_level *v = &s->levels[k];
     for (int i = 0; i < v->alive; i++)
         if (v->index[i] == neuron - s->net->first[k] && v->curve[i]) {

@@ -25,7 +25,7 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     *value = INFINITY, *constant = 0.0;
     for (int h = 0; h < s->half_spaces; h++)
         if (box_minimum(s, s->normals + (int64_t)h * s->padded_inputs, s->offsets[h]) > 0) return SLIR_CLOSED_INHERITED;
-    int end = bound_neurons(s, record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
+    int end = bound_neurons(s, (int)record[at->settled], record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
     if (end != SLIR_OPEN) return end;
     if (s->settings.warm_start && record[at->has_slope] != 0.0) {
         memcpy(s->weights, record + at->weight, (size_t)s->clause->rows * sizeof(double));
@@ -185,6 +185,7 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
     memcpy(second_side, first_side, (size_t)neurons);
     if (input >= 0 && (neuron < 0 || input_score >= neuron_score)) {
         first[at->upper + input] = second[at->lower + input] = s->centre[input];
+        first[at->settled] = second[at->settled] = 0.0;
         counts->input_splits++;
     } else {
         split_neuron(s, neuron, first, second, first_side, second_side);

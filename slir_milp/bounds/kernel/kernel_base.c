@@ -39,6 +39,7 @@ slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause) {
     at.offset = next++;
     at.has_half_space = next++;
     at.has_slope = next++;
+    at.settled = next++;
     at.depth = next++;
     at.volume = next++;
     at.bound = next++;

@@ -72,8 +72,9 @@ static int bound_some(slir_space *s, int k, const int *list, int count, double *
     return 1;
 }
 
-/* Returns SLIR_OPEN, SLIR_CLOSED_EMPTY if some neuron has no value left, or SLIR_STOPPED; what was tightened is sound. */
-static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
+/* Bounds all but the first `settled` layers, which a split of a later neuron leaves as they were.  Returns SLIR_OPEN,
+ * SLIR_CLOSED_EMPTY if some neuron has no value left, or SLIR_STOPPED; what was tightened is sound. */
+static int bound_neurons(slir_space *s, int settled, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
     const slir_net *net = s->net;
     for (int k = 0; k < net->depth; k++) {
         const slir_map *map = &net->maps[k];
@@ -87,13 +88,14 @@ static int bound_neurons(slir_space *s, double *neuron_lower, double *neuron_upp
                     if (side[i] < 0 && upper[i] > 0) upper[i] = 0;
                 }
             }
-        if (k && s->settings.interval_step) {
+        int known = k < settled && !s->settings.split_inputs; /* shares in the widths would be missing */
+        if (k && s->settings.interval_step && !known) {
             for (int i = 0; i < map->rows; i++)
                 if (is_unstable(net, map, i, lower[i], upper[i])) list[count++] = i;
             interval_step(s, k, list, count, lower, upper);
             count = 0;
         }
-        for (int i = 0; i < map->rows; i++)
+        for (int i = 0; i < map->rows && !known; i++)
             if (is_unstable(net, map, i, lower[i], upper[i])) list[count++] = i;
         for (int from = 0; from < count; from += s->chunk / 2) {
             if (s->width > 128 && must_stop(s)) return SLIR_STOPPED;

@@ -71,6 +71,7 @@ typedef struct {
     int weight;                   /* the parent's weights of the rows */
     int normal, offset;           /* the half-space normal·x + offset ≤ 0 */
     int has_half_space, has_slope;
+    int settled;                  /* layers whose bounds the last split did not touch */
     int depth;
     int volume;                   /* share of the root */
     int bound;                    /* the parent's bound */
@@ -118,6 +119,9 @@ typedef struct { /* one set of entry points per instruction set */
                    const volatile int *cancel, double *margin);
     /* Plain forward evaluation at a point; `outputs` as many as the network has.  Not a bound. */
     void (*evaluate)(slir_space *, const double *x, double *outputs);
+    /* Tightens the bounds of a region's dearest neurons; see sharpen.h.  Returns how it ended, −1 without memory. */
+    int (*sharpen)(slir_space *, double *record, const int8_t *sides, int most, int steps, double deadline,
+                   const volatile int *cancel);
 } slir_kernel;
 
 slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause);
