@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from slir_milp.errors import NetworkError
+from slir_milp.errors import NetworkError, UndefinedValueError
 from slir_milp.network import Runtime, exact_outputs
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -44,7 +44,9 @@ class Replayer:
         with self._lock:
             exact = self._placed(x, box)
             self.replayed += 1
-            enclosures = tuple(exact_outputs(self._network, exact))
+            enclosures = self._enclosures(exact)
+            if enclosures is None:
+                return None
             holds_exactly = self._query.holds(exact, enclosures)
             if not holds_exactly and self._violation(exact, enclosures) > 1e-4:
                 return None
@@ -73,11 +75,18 @@ class Replayer:
             return None
         fine = self._grids[2]
         exact = [Fraction(float(v)) for v in np.clip(x, fine.lower, fine.upper)]
-        enclosures = tuple(exact_outputs(self._network, exact))
-        if not fine.exists.all() or not self._query.holds(exact, enclosures):
+        enclosures = self._enclosures(exact)
+        if enclosures is None or not fine.exists.all() or not self._query.holds(exact, enclosures):
             return None
         outputs = self._run(np.array([float(value) for value in exact]))
         return Witness(tuple(exact), tuple(float(y) for y in outputs), enclosures, False, True)
+
+    def _enclosures(self, x: list[Fraction]) -> tuple[tuple[Fraction, Fraction], ...] | None:
+        """Outputs in real arithmetic; ``None`` where the network has no value, and so meets no query."""
+        try:
+            return tuple(exact_outputs(self._network, x))
+        except UndefinedValueError:
+            return None
 
     def _violation(self, x: list[Fraction], y: tuple[tuple[Fraction, Fraction], ...]) -> Fraction | float:
         return self._query.violation(x, y)
