@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations.catalogue import activation
 from slir_milp.bounds.magnitude import activation_interval, affine_interval
+from slir_milp.bounds.quadratic import carried, dense, groups, reduced, squares_of
 from slir_milp.network import compose
-from slir_milp.network.affine import Affine, Matrix, Vector, is_sparse
+from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import finish
-from slir_milp.network.normal_form import Layer, Network
+from slir_milp.network.normal_form import Network
 
 _MOST = 40
 """Largest power of two that a factor is scaled by: beyond, the rounding of the sum would cost more."""
@@ -28,8 +28,8 @@ _MOST = 40
 Indices = NDArray[np.intp]
 
 
-def balanced(network: Network, lower: Vector, upper: Vector) -> Network:
-    """Rescale the factors of every product of a network.
+def prepared(network: Network, lower: Vector, upper: Vector, *, everywhere: bool = False) -> Network:
+    """The network with its products and sums of squares written as suits a box.
 
     Parameters
     ----------
@@ -37,57 +37,50 @@ def balanced(network: Network, lower: Vector, upper: Vector) -> Network:
         The network.
     lower, upper
         The box that it is to be bounded on.
+    everywhere
+        Whether the result must be the same function outside of the box too; then products are balanced, but sums of
+        squares are left as they are.
 
     Returns
     -------
     Network
-        The same function; ``network`` itself if there is nothing to gain.  Where a sum of rescaled factors is rounded,
-        its radius says by how much.
+        The same function on the box; ``network`` itself if there is nothing to gain.  Where numbers were rounded, radii
+        say by how much.
     """
-    square = activation("square")
-    if all(curve != square for layer in network.layers for curve, _ in layer.curves):
-        return network
-    uses = _uses(network)
-    layers: list[Layer] = []
-    changed = False
-    for k, layer in enumerate(network.layers):
-        products = _products(layer, uses[k])
-        if len(products.first):
-            affine = _rescaled(layer.affine, products, lower, upper)
-            if affine is not None:
-                layer, changed = replace(layer, affine=affine), True
-        layers.append(layer)
+    for k in range(len(network.layers)):
+        free = squares_of(network, k)
+        if len(free):
+            for group in () if everywhere else groups(network, k):
+                network = reduced(network, k, group, lower, upper) or network
+                free = np.setdiff1d(free, group.members)
+            network = _balanced(network, k, _products(free, _uses(network)[k]), lower, upper)
+        layer = network.layers[k]
         lower, upper = activation_interval(layer, *affine_interval(layer.affine, lower, upper))
-    return replace(network, layers=tuple(layers)) if changed else network
+    return network
 
 
-def _uses(network: Network) -> list[Matrix]:
+def _balanced(network: Network, k: int, products: _Products, lower: Vector, upper: Vector) -> Network:
+    """The network with the factors of some products of layer ``k`` rescaled for a box of what the layer is given."""
+    affine = _rescaled(network.affines[k], products, lower, upper) if len(products.first) else None
+    if affine is None:
+        return network
+    layers = (*network.layers[:k], replace(network.layers[k], affine=affine), *network.layers[k + 1 :])
+    return replace(network, layers=layers)
+
+
+def _uses(network: Network) -> list[NDArray[np.float64]]:
     """For every layer the coefficients of its neurons in all later rows that do more than carry one value on."""
-    following: Matrix = np.zeros((0, network.output_size))
-    carried: list[tuple[Indices, Indices]] = [_carried(network, k) for k in range(1, len(network.layers))]
-    carried.append((np.zeros(0, np.intp), np.zeros(0, np.intp)))
-    found: list[Matrix] = []
-    for affine, (rows, sources) in zip(reversed(network.affines[1:]), reversed(carried), strict=True):
-        weight = affine.weight.toarray() if is_sparse(affine.weight) else affine.weight
-        own = np.delete(weight, rows, axis=0)
+    following: NDArray[np.float64] = np.zeros((0, network.output_size))
+    carries: list[tuple[Indices, Indices]] = [carried(network, k) for k in range(1, len(network.layers))]
+    carries.append((np.zeros(0, np.intp), np.zeros(0, np.intp)))
+    found: list[NDArray[np.float64]] = []
+    for affine, (rows, sources) in zip(reversed(network.affines[1:]), reversed(carries), strict=True):
+        own = np.delete(dense(affine.weight), rows, axis=0)
         later = np.zeros((following.shape[0], affine.columns))
         np.add.at(later, (slice(None), sources), following[:, rows])
         following = np.vstack([own, later])
         found.append(following)
     return found[::-1]
-
-
-def _carried(network: Network, k: int) -> tuple[Indices, Indices]:
-    """Neurons of layer ``k`` that only repeat one of the layer before, and which one."""
-    layer, affine = network.layers[k], network.layers[k].affine
-    weight = affine.weight.toarray() if is_sparse(affine.weight) else affine.weight
-    same = (layer.negative_slope == 1) & (layer.positive_slope == 1) & (affine.bias == 0)
-    for radius in (affine.weight_radius, affine.bias_radius):
-        if radius is not None:
-            same &= np.asarray(abs(radius).sum(axis=1) if radius.ndim == 2 else radius).ravel() == 0
-    same &= ((weight != 0).sum(axis=1) == 1) & (weight.max(axis=1, initial=0.0) == 1)
-    rows = np.flatnonzero(same)
-    return rows, weight[rows].argmax(axis=1) if len(rows) else rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +92,8 @@ class _Products:
     shift: NDArray[np.int64]
 
 
-def _products(layer: Layer, uses: Matrix) -> _Products:
+def _products(here: Indices, uses: NDArray[np.float64]) -> _Products:
     """Find the squares that only ever occur as differences: their coefficients are opposite, up to a power of four."""
-    here = np.concatenate([np.zeros(0, np.intp), *(index for curve, index in layer.curves if curve == activation("square"))])
     waiting: dict[bytes, list[tuple[int, int]]] = {}
     pairs = []
     for i, column in zip(here.tolist(), uses[:, here].T, strict=True):

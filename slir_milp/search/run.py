@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from slir_milp.bounds.balance import balanced
+from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import Region
@@ -113,11 +113,10 @@ class _Run:
             self.cancel or threading.Event(),
         )
         self.replayer = Replayer(self.network, self.query)
+        self.only_box: Box | None = None
         self.query.check_fits(self.network.input_size, self.network.output_size)
         if not self.network.is_piecewise_linear:
-            first = next(iter(clauses(self.query, lambda _: False)), None)
-            if first is not None:
-                self.network = balanced(self.network, first.box.lower, first.box.upper)
+            self.network = self._prepared()
         jobs = self.options.jobs or available_cores()
         self.state = State(self.limits)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
@@ -137,6 +136,17 @@ class _Run:
         self.targets: list[Target] = []
         self.stage = "root"
         self._reported = 0.0
+
+    def _prepared(self) -> Network:
+        """The network written as suits the query's box; if there are several boxes, as suits the first but right in all."""
+        boxes: list[Box] = []
+        for count, clause in enumerate(clauses(self.query, lambda _: False)):
+            if not boxes or not _same(boxes[0], clause.box):
+                boxes.append(clause.box)
+            if len(boxes) > 1 or count >= _MOST_OPEN:
+                return prepared(self.network, boxes[0].lower, boxes[0].upper, everywhere=True)
+        self.only_box = boxes[0] if boxes else None
+        return prepared(self.network, boxes[0].lower, boxes[0].upper) if boxes else self.network
 
     def verdict(self) -> Verdict:
         return self._conclude(self._roots() or self._search())
@@ -158,6 +168,8 @@ class _Run:
     def _roots(self) -> Reason | None:
         """Bound every conjunction over its whole box; what stays open goes to the search, in batches if need be."""
         for box, group in grouped_clauses(self.query, self._is_refuted):
+            if self.only_box is not None and not _same(self.only_box, box):
+                raise RuntimeError("a box turned up that the network was not prepared for")
             root = root_of(self.network, box.lower, box.upper)
             charges = self.charges.for_box(root.region.lower, root.region.upper)
             self.outputs.cover(root)
@@ -341,6 +353,10 @@ class _Run:
                 stage=self.stage,
             )
         )
+
+
+def _same(one: Box, other: Box) -> bool:
+    return one is other or (np.array_equal(one.lower, other.lower) and np.array_equal(one.upper, other.upper))
 
 
 def available_cores() -> int:

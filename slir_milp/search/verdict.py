@@ -35,7 +35,7 @@ class Reason(StrEnum):
     MEMORY_LIMIT = "the memory limit was reached"
     INTERRUPTED = "the run was interrupted"
     MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
-    TOO_SMALL = "regions too small to be split could not be decided: the query holds there up to rounding"
+    TOO_SMALL = "some regions could not be decided and are too small to be split, or nothing in them is left to split"
     EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
 
