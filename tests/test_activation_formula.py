@@ -225,3 +225,17 @@ def test_piecewise_linear_formulas_become_breakpoints(text: str, points: tuple[f
     if found is not None:
         x = np.linspace(-4, 4, 57)
         np.testing.assert_allclose(found(x), parse(text)(x), rtol=1e-14, atol=1e-14)
+
+
+def test_a_long_text_is_shown_in_part() -> None:
+    with pytest.raises(OptionError) as error:
+        parse("9" * 6000 + " * x")
+    assert len(str(error.value)) < 400
+
+
+def test_deep_formulas_are_compared() -> None:
+    def chain(last: float) -> Formula:
+        return sum((X * i for i in range(2000)), X) + last
+
+    assert chain(1.0) == chain(1.0) != chain(2.0)
+    assert chain(1.0) in {chain(1.0): True}

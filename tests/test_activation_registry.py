@@ -35,6 +35,10 @@ def tanh_critical(slope: float) -> list[float]:
     return [-root, root]
 
 
+def leaves(x: object) -> float:
+    raise SystemExit(3)
+
+
 WAYS: dict[str, tuple[Any, dict[str, Any], float]] = {
     "formula": ("1 - 2 / (1 + exp(2 * x))", {}, 1e-12),
     "Lipschitz constant": (np.tanh, {"lipschitz": 1}, 0.04),
@@ -133,6 +137,11 @@ def test_breakpoints() -> None:
         (np.abs, {"slope_range": (1, -1)}, "is no range"),
         (np.abs, {"lipschitz": 1, "interval": (3, 3)}, "name an interval"),
         (np.abs, {"lipschitz": 1, "samples": 1}, "too few"),
+        (np.abs, {"lipschitz": 1, "samples": 10**9}, "too many"),
+        (np.abs, {"lipschitz": 1, "interval": (-math.inf, 3)}, "too long"),
+        (np.abs, {"lipschitz": 1, "interval": (-1.7e308, 1.7e308)}, "too long"),
+        (leaves, {"lipschitz": 1}, "cannot be computed at -16.0: SystemExit"),
+        ("log(-1 - x**2)", {}, "no finite value on"),
         (np.square, {"lipschitz": 40}, "declared was a Lipschitz constant 40"),  # true of the samples, not beyond
         ("tanh(x)", {"slope_range": (0, 0.9)}, "its slope is"),
         ("tanh(x)", {"derivative": "1 - tanh(x)"}, r"but it is"),
@@ -181,6 +190,10 @@ def declare(tmp_path: Path) -> Callable[[str], Path]:
         "import math\nnumber = 3\ndef bumpy(x):\n    return math.sin(x) + 2 * x\n"
     )
     return write
+
+
+def test_a_file_with_a_byte_order_mark(declare: Callable[[str], Path]) -> None:
+    assert parse_declarations(declare("\ufeff" + HEAD + 'formula = "x"\n'))[0].name == "f"
 
 
 def test_a_file(declare: Callable[[str], Path]) -> None:

@@ -73,7 +73,9 @@ def test_json_says_it_all(network: Path, query: Path, searching: Searching, tmp_
     assert not document["near_miss"]["holds_exactly"]
     assert Fraction(document["near_miss"]["x_exact"][0]) == Fraction(1, 3)
     assert document["worst_bound"] == "-inf"
-    assert document["open_regions"] == [{"lower": [0.0, 0.0], "upper": [1.0, 0.5], "bound": -0.25}]
+    assert document["open_regions"] == [
+        {"lower": [0.0, 0.0], "upper": [1.0, 0.5], "bound": -0.25, "point": None, "margin": None}
+    ]
     assert document["statistics"]["regions"] == 9
     assert document["options"] == {
         "timeout": 7.5,

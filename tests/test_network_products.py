@@ -175,3 +175,21 @@ def test_undefined_values_are_an_error_of_their_own(tmp_path):
     network = load_network(path)
     with pytest.raises(UndefinedValueError, match="no value at this point"):
         exact_outputs(network, [1, 2, -1, 4])
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "low", "high"), [("y = Exp(x)", -1e30, -1e-300, 1e-300), ("y = Exp(x)", 1e30, 1, 0)]
+)
+def test_numbers_of_more_digits_than_fit_are_no_hindrance(tmp_path, text, at, low, high):
+    from slir_milp.errors import UndefinedValueError
+
+    path = tmp_path / "exp.onnx"
+    path.write_bytes(graph(text, twist=False).SerializeToString())
+    network = load_network(path)
+    if high < low:
+        with pytest.raises(UndefinedValueError, match="beyond"):
+            exact_outputs(network, [1, 2, at, 4])
+    else:
+        found = exact_outputs(network, [1, 2, at, 4])[2]
+        assert low <= found[0] <= found[1] <= high
+        assert len(str(found[0])) < 4300

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import stat
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ from slir_milp.report.progress import (
     live_lines,
     plain_line,
 )
-from slir_milp.report.text import explanation
-from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
+from slir_milp.report.text import answer, explanation
+from slir_milp.search.verdict import OpenRegion, Options, Progress, Reason, Status, Verdict, Witness
 
 SNAPSHOT = Progress(12.0, 60.0, 0.9996, 1204, -0.1534567, 38_201, "branch and bound")
 
@@ -81,6 +82,39 @@ def test_a_long_list_of_outputs_is_cut() -> None:
     assert "Y_9" in text
     assert "Y_10" not in text
     assert "15 more outputs" in text
+
+
+def test_what_is_too_small_is_shown_with_its_nearest_point() -> None:
+    region = OpenRegion((0.0,) * 7, (1e-6,) * 7, -1e-12, (1e-6,) + (0.0,) * 6, 2.5e-13)
+    verdict = Verdict(Status.UNKNOWN, Reason.TOO_SMALL, worst_bound=-1e-12, open_regions=(region,))
+    text = explanation(verdict, 1.0)
+    for part in ("0 <= X_0 <= 1e-06", "2 more inputs", "X_0 = 9.9999999999999995e-07", "2.5e-13", "-1e-12"):
+        assert part in text
+    content = document(verdict, options=Options(), network=("n", ""), query=("q", ""), elapsed=1.0)
+    assert isinstance(content, dict)
+    assert content["open_regions"] == [
+        {
+            "lower": [0.0] * 7,
+            "upper": [1e-6] * 7,
+            "bound": -1e-12,
+            "point": [1e-6] + [0.0] * 6,
+            "margin": 2.5e-13,
+        }
+    ]
+
+
+def test_a_witness_whose_outputs_overflow_is_written_with_exact_ones() -> None:
+    large = Fraction(10) ** 40
+    witness = Witness((Fraction(1),), (math.inf,), ((large, large),), False, True)
+    verdict = Verdict(Status.SAT, Reason.EXACT_WITNESS, witness=witness)
+    assert answer(verdict) == "sat\n((X_0 1.0)\n (Y_0 1.0e40))\n"
+
+
+def test_a_near_miss_is_shown() -> None:
+    witness = Witness((Fraction(1, 2),), (1.0,), ((Fraction(0), Fraction(0)),), True, False)
+    text = explanation(Verdict(Status.UNKNOWN, Reason.TOO_SMALL, near_miss=witness, worst_bound=-math.inf), 1.0)
+    assert "X_0 = 0.5" in text
+    assert "may be undefined, or overflow" in text
 
 
 def test_counts_read_as_sentences() -> None:

@@ -105,7 +105,7 @@ def parse_declarations(path: str | Path) -> tuple[Declaration, ...]:
 
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except OSError as error:
         raise OptionError(f"{path}: the file cannot be read: {error.strerror}.") from None
@@ -252,7 +252,7 @@ class _Reader:
             value = getattr(import_module(module), name)
         except AttributeError:
             raise self.fail(key, f"{key}: module {module} has no '{name}'.") from None
-        except Exception as error:  # whatever somebody's module raises
+        except (Exception, SystemExit) as error:  # whatever somebody's module raises
             raise self.fail(key, f"{key}: {module} cannot be imported: {type(error).__name__}: {error}.") from error
         finally:
             sys.path.remove(str(self.folder.resolve()))

@@ -37,6 +37,9 @@ NEAR = 2.0**-40
 """Within this, relative to one more than its magnitude, a critical point is believed."""
 
 
+_MOST_SAMPLES = 1 << 20
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is declared of a function; see :func:`~slir_milp.activations.registry.register_activation`."""
@@ -64,10 +67,14 @@ class Facts:
                 f"a function is sampled on {self.interval}, which must lie in its domain {self.domain}; "
                 "name an interval."
             )
+        if not math.isfinite(self.interval[1] - self.interval[0]):
+            raise OptionError(f"interval: {self.interval} is too long to be sampled; name a shorter one.")
         if not (math.isfinite(self.error) and self.error >= 0.0):
             raise OptionError(f"error: {self.error} must be finite and not negative.")
         if self.samples < 2:
             raise OptionError(f"samples: {self.samples} are too few; take at least 2.")
+        if self.samples > _MOST_SAMPLES:
+            raise OptionError(f"samples: {self.samples} are too many; take at most {_MOST_SAMPLES}.")
         if self.lipschitz is not None and not (math.isfinite(self.lipschitz) and self.lipschitz >= 0.0):
             raise OptionError(f"lipschitz: {self.lipschitz} must be finite and not negative.")
         if self.inflections is not None and not np.isfinite(np.asarray(self.inflections, dtype=float)).all():
@@ -175,6 +182,11 @@ def _from_formula(name: str, formula: Formula, facts: Facts) -> Curve:
     from slir_milp.activations.catalogue import curve_of
 
     where = np.linspace(*facts.interval, 401)
+    if not np.isfinite(formula(where)).any():
+        raise OptionError(
+            f"activation {name}: '{formula.text[:80]}' has no finite value on {facts.interval}; if it has some "
+            "elsewhere, name that interval."
+        )
     derivative = formula_of(facts.derivative)
     slopes = facts.slopes if facts.slopes != NOWHERE else None
     checks.check_formula(name, formula, where, derivative, slopes, facts.curvature)

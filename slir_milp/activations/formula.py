@@ -87,6 +87,21 @@ class Formula:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_hash", hash((self.operator, self.arguments, self.value)))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Formula):
+            return NotImplemented
+        pairs: list[tuple[Formula, Formula]] = [(self, other)]
+        seen: set[tuple[int, int]] = set()
+        while pairs:  # no recursion: a tree may be deeper than Python's stack
+            a, b = pairs.pop()
+            if a is b or (id(a), id(b)) in seen:
+                continue
+            if (a._hash, a.operator, a.value) != (b._hash, b.operator, b.value) or len(a.arguments) != len(b.arguments):
+                return False
+            seen.add((id(a), id(b)))
+            pairs.extend(zip(a.arguments, b.arguments, strict=True))
+        return True
+
     def __hash__(self) -> int:
         return self._hash
 

@@ -17,6 +17,9 @@ _OPERATORS: dict[type[ast.operator], str] = {
 }
 
 
+_LONGEST_SHOWN = 80
+
+
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Formula:
     """Read a formula of ``x`` in Python's syntax.
@@ -39,13 +42,22 @@ def parse(text: str) -> Formula:
         tree = ast.parse(source, mode="eval")
     except SyntaxError as error:
         column = (error.offset or len(source) + 1) + shift  # (no offset: the text ends too early)
-        raise OptionError(f"formula '{text}', column {column}: {error.msg}.") from None
+        raise OptionError(f"formula '{_shown(text, column)}', column {column}: {error.msg}.") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise OptionError(f"formula '{text[:80]}' cannot be read: {error}.") from None
     try:
         return _Reader(text, source, shift).read(tree.body)
     except RecursionError:
-        raise OptionError(f"formula '{text[:80]}…' is nested too deeply.") from None
+        raise OptionError(f"formula '{_shown(text, 1)}' is nested too deeply.") from None
+
+
+def _shown(text: str, column: int) -> str:
+    """A text, or what of a long one is near a column."""
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    start = max(0, min(column - 1 - _LONGEST_SHOWN // 2, len(text) - _LONGEST_SHOWN))
+    end = start + _LONGEST_SHOWN
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
 class _Reader:
@@ -57,7 +69,8 @@ class _Reader:
     def fail(self, node: ast.expr, message: str) -> OptionError:
         before = "".join(self.lines[: node.lineno - 1])
         inside = self.lines[node.lineno - 1].encode()[: node.col_offset].decode() if self.lines else ""
-        return OptionError(f"formula '{self.text}', column {len(before) + len(inside) + self.shift + 1}: {message}")
+        column = len(before) + len(inside) + self.shift + 1
+        return OptionError(f"formula '{_shown(self.text, column)}', column {column}: {message}")
 
     def read(self, node: ast.expr) -> Formula:
         match node:
@@ -66,8 +79,10 @@ class _Reader:
             case ast.Constant(value=int() | float() as value):
                 try:
                     return Formula.constant(value)
-                except OptionError as error:
-                    raise self.fail(node, str(error)) from None
+                except OptionError:
+                    written = _shown(ast.get_source_segment("".join(self.lines), node) or "this", 1)
+                    message = f"{written} is no finite number that float64 holds: a formula cannot use it."
+                    raise self.fail(node, message) from None
             case ast.Name(id="x"):
                 return X
             case ast.Name(id="pi"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from slir_milp.activations import Curve
 from slir_milp.errors import UndefinedValueError
-from slir_milp.network.affine import Affine, Matrix, Vector
+from slir_milp.network.affine import Affine, Matrix
 from slir_milp.network.normal_form import Layer, Network
 from slir_milp.network.storage import entries
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _FIRST_PRECISION = 128
 _LAST_PRECISION = 1024
+_LARGEST_EXPONENT = 1 << 13
+"""Numbers beyond two to this power have no enclosure; those below its inverse are enclosed together with zero."""
 _NARROW = 60
 """Bits that an enclosure must have."""
 
@@ -38,7 +40,8 @@ def ball_outputs(network: Network, x: Sequence[Fraction]) -> list[Enclosure]:
     Raises
     ------
     UndefinedValueError
-        If a function is undefined at the value it is given (the logarithm of a negative number), or may be.
+        If a function is undefined at the value it is given (the logarithm of a negative number), or may be, or an
+        output is too large to be written as a fraction.
     """
     from flint import arb, ctx, fmpq
 
@@ -52,8 +55,7 @@ def ball_outputs(network: Network, x: Sequence[Fraction]) -> list[Enclosure]:
             for layer in network.layers:
                 values = _activated(layer, _image(layer.affine, values))
             values = _image(network.output, values)
-            defined = all(value.is_finite() for value in values)
-            if defined:
+            if all(_is_moderate(value) for value in values):
                 found = [_enclosure(value) for value in values]
                 narrow = all(value.is_exact() or value.rel_accuracy_bits() >= _NARROW for value in values)
                 if narrow or precision >= _LAST_PRECISION or (previous is not None and not _gained(previous, found)):
@@ -62,7 +64,8 @@ def ball_outputs(network: Network, x: Sequence[Fraction]) -> list[Enclosure]:
             elif precision >= _LAST_PRECISION:
                 raise UndefinedValueError(
                     "the network has no value at this point: one of its functions is undefined at the number it is "
-                    "given, such as the logarithm or the root of a negative number or a division by zero"
+                    "given, such as the logarithm or the root of a negative number or a division by zero, or an output "
+                    f"is beyond 2**{_LARGEST_EXPONENT}"
                 )
             precision *= 2
     finally:
@@ -74,14 +77,29 @@ def _gained(before: list[Enclosure], now: list[Enclosure]) -> bool:
     return any(2 * (b - a) < d - c for (a, b), (c, d) in zip(now, before, strict=True))
 
 
-def _enclosure(value: arb) -> Enclosure:
-    middle, radius = _rational(value.mid()), _rational(value.rad())
-    return middle - radius, middle + radius
+def _is_moderate(value: arb) -> bool:
+    """Whether a ball is finite and its numbers have no more than some thousand digits."""
+    return value.is_finite() and all(_magnitude(part) <= _LARGEST_EXPONENT for part in (value.mid(), value.rad()))
 
 
-def _rational(value: arb) -> Fraction:
+def _magnitude(value: arb) -> int:
     mantissa, exponent = value.man_exp()
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    return int(mantissa).bit_length() + int(exponent)
+
+
+def _enclosure(value: arb) -> Enclosure:
+    (middle, off), (radius, more) = _rational(value.mid()), _rational(value.rad())
+    reach = radius + off + more
+    low, high = middle - reach, middle + reach
+    return (max(low, Fraction(0)) if value >= 0 else low), (min(high, Fraction(0)) if value <= 0 else high)
+
+
+def _rational(value: arb) -> tuple[Fraction, Fraction]:
+    """The value of an exact ball and zero; for a tiny one zero and a bound on its magnitude."""
+    if value.is_zero() or _magnitude(value) >= -_LARGEST_EXPONENT:
+        mantissa, exponent = value.man_exp()
+        return Fraction(int(mantissa)) * Fraction(2) ** int(exponent), Fraction(0)
+    return Fraction(0), Fraction(1, 1 << _LARGEST_EXPONENT)
 
 
 def _image(affine: Affine, values: Balls) -> Balls:
@@ -149,6 +167,6 @@ def _outward(value: arb) -> tuple[float, float]:
     """The float64 numbers around a ball."""
     if not value.is_finite():
         return -np.inf, np.inf
-    low, high = _enclosure(value)
-    nearest: Vector = np.array([float(low), float(high)])
-    return float(np.nextafter(nearest[0], -np.inf)), float(np.nextafter(nearest[1], np.inf))
+    from slir_milp.activations.interval import down, up
+
+    return down(value), up(value)

@@ -56,7 +56,13 @@ def document(
         "worst_bound": None if verdict.worst_bound is None else json_number(verdict.worst_bound),
         "output_bounds": [[json_number(lower), json_number(upper)] for lower, upper in verdict.output_bounds],
         "open_regions": [
-            {"lower": _numbers(region.lower), "upper": _numbers(region.upper), "bound": json_number(region.bound)}
+            {
+                "lower": _numbers(region.lower),
+                "upper": _numbers(region.upper),
+                "bound": json_number(region.bound),
+                "point": None if region.point is None else _numbers(region.point),
+                "margin": None if region.margin is None else json_number(region.margin),
+            }
             for region in verdict.open_regions
         ],
         "statistics": asdict(verdict.statistics),

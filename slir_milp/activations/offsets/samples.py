@@ -43,7 +43,7 @@ def evaluate(function: Function, x: Vector) -> Vector:
             value = np.asarray(function(x), dtype=np.float64)
         if value.shape != x.shape:
             raise ValueError("another shape")
-    except Exception:  # whatever a caller's function raises, it may do better with single numbers
+    except (Exception, SystemExit):  # whatever a caller's function raises, it may do better with single numbers
         value = np.array([_evaluate_one(function, at) for at in x.ravel().tolist()]).reshape(x.shape)
     wrong = ~np.isfinite(value)
     if wrong.any():
@@ -57,7 +57,7 @@ def _evaluate_one(function: Callable[..., object], x: float) -> float:
     try:
         with np.errstate(all="ignore"):
             return float(np.asarray(function(x), dtype=np.float64).reshape(()))
-    except Exception as error:  # whatever a caller's function may raise
+    except (Exception, SystemExit) as error:  # whatever a caller's function may raise
         raise OptionError(f"the function cannot be computed at {x}: {type(error).__name__}: {error}.") from error
 
 
