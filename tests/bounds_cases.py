@@ -116,8 +116,9 @@ def bound_case(
         chosen, z = [], inside
         for layer in network.layers:
             x = layer.affine(z)
-            chosen.append(np.where(rng.random(layer.size) < 0.3, np.sign(x), 0).astype(np.int8))
-            _divide(rng, layer, x, chosen[-1], region.neurons.lower[len(chosen) - 1], region.neurons.upper[len(chosen) - 1])
+            side = np.where(rng.random(layer.size) < 0.3, np.sign(x), 0).astype(np.int8)
+            _divide(rng, layer, x, side, region.neurons.lower[len(chosen)], region.neurons.upper[len(chosen)])
+            chosen.append(side)
             z = layer.activate(x)
         region = replace(region, sides=tuple(chosen))
     coefficients = rng.normal(size=(rows, outputs))

@@ -1,4 +1,4 @@
-"""Products and sums of squares rewritten for a box: the same function there, up to radii that hold in exact arithmetic."""
+"""Products and sums of squares rewritten for a box: the same function there, within radii of exact arithmetic."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -42,12 +42,15 @@ def exact(network: Network, x: list[Fraction], share: Fraction = Fraction(0)) ->
     for k, affine in enumerate(network.affines):
         rows = []
         for i, row in enumerate(np.asarray(affine.weight).tolist()):
-            value = Fraction(float(affine.bias[i])) + sum((Fraction(w) * v for w, v in zip(row, z, strict=True)), Fraction(0))
+            value = sum((Fraction(w) * v for w, v in zip(row, z, strict=True)), Fraction(float(affine.bias[i])))
             if k == 0 and share and affine.weight_radius is not None and affine.bias_radius is not None:
-                reach = sum((Fraction(r) * abs(v) for r, v in zip(affine.weight_radius[i].tolist(), z, strict=True)), Fraction(0))
+                radii = affine.weight_radius[i].tolist()
+                reach = sum((Fraction(r) * abs(v) for r, v in zip(radii, z, strict=True)), Fraction(0))
                 value += share * (reach + Fraction(float(affine.bias_radius[i])))
             rows.append(value)
-        off = [Fraction(0)] * len(rows) if affine.bias_radius is None else [Fraction(float(r)) for r in affine.bias_radius]
+        off = [Fraction(0)] * len(rows)
+        if affine.bias_radius is not None:
+            off = [Fraction(float(r)) for r in affine.bias_radius]
         if k < len(network.layers):
             layer = network.layers[k]
             rows = [v * v if layer.is_curved[i] else v for i, v in enumerate(rows)]

@@ -33,7 +33,8 @@ def curves(palette: str) -> tuple[Curve, ...]:
 def case_of(palette: str, conditions: str, seed: int, widths: list[int]) -> BoundCase:
     rng = np.random.default_rng([seed, len(palette), len(conditions)])
     network = network_of(rng, widths, curves=curves(palette), sparse=seed % 4 == 3)
-    return bound_case(rng, network, rows=1 + seed % 3, width=float(rng.choice([0.03, 0.3, 1.5])), **CONDITIONS[conditions])
+    width = float(rng.choice([0.03, 0.3, 1.5]))
+    return bound_case(rng, network, rows=1 + seed % 3, width=width, **CONDITIONS[conditions])
 
 
 def close(a: object, b: object, tolerance: float = 1e-7) -> bool:
@@ -121,7 +122,8 @@ def test_bounds_hold(palette: str, conditions: str, variant: str) -> None:
     try:
         for seed in range(6):
             case = case_of(palette, conditions, 100 + seed, [3, 7, 6, 2])
-            settings = Settings(split_activations=case.region.sides is not None, ascent_steps=seed, hand_crafted=seed == 1)
+            divided = case.region.sides is not None
+            settings = Settings(split_activations=divided, ascent_steps=seed, hand_crafted=seed == 1)
             explorer = case.explorer(settings, variant)
             record, sides = explorer.record(case.region)
             end, value, row, _, _, weights = explorer.analyse(record, sides)
@@ -179,4 +181,3 @@ def test_children_cover_their_parent(palette: str, activations: bool) -> None:
                 )
 
             assert any(map(holds, regions))
-

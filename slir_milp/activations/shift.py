@@ -1,4 +1,4 @@
-"""Lines shifted until they touch, for many intervals at once: compiled, the twin of :mod:`slir_milp.activations.touch`."""
+"""Lines shifted until they touch, many intervals at once: the compiled twin of :mod:`slir_milp.activations.touch`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def above(table: Table, lower: Vector, upper: Vector, slope: Vector | None = Non
     Returns
     -------
     Shifted
-        ``f(x) ≤ slope·x + offset`` for every real ``x`` of each interval; the offset is infinite where nothing is known.
+        ``f(x) ≤ slope·x + offset`` for every real ``x`` of each interval; the offset is infinite if nothing is known.
     """
     return _shifted(1.0, table, lower, upper, slope)
 

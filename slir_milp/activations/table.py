@@ -132,10 +132,10 @@ class Table:
 def evaluation_error(coefficients: NDArray[np.float64], radius: Vector) -> tuple[Vector, Vector]:
     """What float64 can add to the errors of polynomials and of their derivatives, for ``|t| ≤ radius``.
 
-    Horner's rule in degree ``d`` takes ``2d`` roundings and the result errs by at most ``γ_{2d} Σ |c_k| |t|^k`` (Higham,
-    *Accuracy and Stability of Numerical Algorithms*, section 5.1); ``fl(x − centre)`` errs by ``u·radius``, which moves
-    the value by at most ``u Σ k |c_k| radius^k`` and so on.  All of it, with room to spare, is ``(4d + 8) u`` times the
-    sum of magnitudes, here doubled, plus what underflow may lose.
+    Horner's rule in degree ``d`` takes ``2d`` roundings and the result errs by at most ``γ_{2d} Σ |c_k| |t|^k``
+    (Higham, *Accuracy and Stability of Numerical Algorithms*, section 5.1); ``fl(x − centre)`` errs by ``u·radius``,
+    which moves the value by at most ``u Σ k |c_k| radius^k`` and so on.  All of it, with room to spare, is
+    ``(4d + 8) u`` times the sum of magnitudes, here doubled, plus what underflow may lose.
 
     Parameters
     ----------

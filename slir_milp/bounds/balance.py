@@ -77,7 +77,7 @@ def _uses(network: Network) -> list[NDArray[np.float64]]:
     for affine, (rows, sources) in zip(reversed(network.affines[1:]), reversed(carries), strict=True):
         own = np.delete(dense(affine.weight), rows, axis=0)
         later = np.zeros((following.shape[0], affine.columns))
-        np.add.at(later, (slice(None), sources), following[:, rows])
+        np.add.at(later.T, sources, following[:, rows].T)
         following = np.vstack([own, later])
         found.append(following)
     return found[::-1]

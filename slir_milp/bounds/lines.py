@@ -25,7 +25,7 @@ _OUTWARD = 1.0 + 8.0 * UNIT
 class Slopes:
     """Slopes proposed for the lines of a layer, shape ``(layer.size,)`` each; any values are safe.
 
-    For a hinge only that of the line through the kink counts: the lower one of a convex, the upper one of a concave hinge.
+    For a hinge only that of the line through the kink counts: the lower one of a convex, the upper of a concave hinge.
     """
 
     lower: Vector

@@ -1,11 +1,11 @@
 """Sums of squares made ready for a box.
 
-A sum of products, such as a Lyapunov function's change ``d'Ps``, reaches the normal form as squares of linear forms that
-are only ever added up in fixed proportions: ``q(z) = Σ_j κ_j (a_j·z + b_j)²``.  Infinitely many other squares have the
-same sum, and the chords above them lose ``|κ_j|·width(a_j·z)²/4`` each.  Let ``u`` be the coordinates of a box in which
-it is ``[−1, 1]^n``, and ``A`` the matrix of ``q`` in them.  The eigenvectors of ``A`` give the squares
-``Σ_k λ_k (v_k·u + β_k)²`` whose coefficients have the least sum ``Σ|λ_k|`` among all with unit vectors: the nuclear norm
-of ``A``.  For a single product ``x·y`` they are ``(x/r ± y/s)²``, the balance of :mod:`slir_milp.bounds.balance`.
+A sum of products, such as a Lyapunov function's change ``d'Ps``, reaches the normal form as squares of linear forms
+that are only ever added up in fixed proportions: ``q(z) = Σ_j κ_j (a_j·z + b_j)²``.  Infinitely many other squares have
+the same sum, and the chords above them lose ``|κ_j|·width(a_j·z)²/4`` each.  Let ``u`` be the coordinates of a box in
+which it is ``[−1, 1]^n``, and ``A`` the matrix of ``q`` in them.  The eigenvectors of ``A`` give the squares
+``Σ_k λ_k (v_k·u + β_k)²`` whose coefficients have the least sum ``Σ|λ_k|`` among all with unit vectors: the nuclear
+norm of ``A``.  For a single product ``x·y`` they are ``(x/r ± y/s)²``, the balance of :mod:`slir_milp.bounds.balance`.
 
 Eigenvectors are rounded, so the new sum differs from ``q``, and it is given no chance to do so unseen: the coefficients
 of the difference are computed in rational arithmetic, and their magnitudes, added up for ``|u_i| ≤ 1``, bound it on the
@@ -47,7 +47,7 @@ class Use:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Squares of one layer that only occur as ``Σ κ_j s_j``; each row of ``uses`` has it times its first coefficient."""
+    """Squares of one layer that only occur as ``Σ κ_j s_j``; a row of ``uses`` has it times its first coefficient."""
 
     members: Indices
     kappa: tuple[Fraction, ...]
@@ -67,7 +67,7 @@ class _Squares:
 
 def dense(matrix: Matrix) -> NDArray[np.float64]:
     """Matrix with its zeros."""
-    return np.asarray(matrix.toarray() if is_sparse(matrix) else matrix)
+    return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
 
 
 def carried(network: Network, k: int) -> tuple[Indices, Indices]:
@@ -200,10 +200,9 @@ def _eigensquares(affine: Affine, group: Group, lower: Vector, upper: Vector) ->
         largest = terms * (1 + 2.0**-30) + 2.0**-1000
         error += Fraction(float((np.abs(kappa) @ (2 * largest * off + off**2)) * (1 + 2.0**-30) + 2.0**-1000))
     shift = float(constant)
-    error = enclosure(error + abs(constant - Fraction(shift)))[1]
     full = np.zeros((len(rows), a_all.shape[1]))
     full[:, support] = rows
-    return _Squares(full, biases, signs, shift, error)
+    return _Squares(full, biases, signs, shift, enclosure(error + abs(constant - Fraction(shift)))[1])
 
 
 def _difference(
@@ -216,7 +215,7 @@ def _difference(
     centre: Vector,
     radius: Vector,
 ) -> tuple[Fraction, Fraction]:
-    """``Σ κ_j (a_j·z + b_j)² − Σ σ_k (v_k·z + β_k)²`` about the centre: its value there, and how far it may be from it."""
+    """``Σ κ_j (a_j·z + b_j)² − Σ σ_k (v_k·z + β_k)²``: its value at the centre, and how far it may be from that."""
     weights = [*kappa, *(Fraction(-s) for s in signs.tolist())]
     middle = [Fraction(x) for x in centre.tolist()]
     reach = [Fraction(x) for x in radius.tolist()]

@@ -76,8 +76,8 @@ class Choice:
     slopes
         Per layer the slopes of each neuron's free lines.
     multipliers
-        Per layer ``μ`` with ``μ·(x − e) ≤ 0``, zero where a neuron is on no side; for a hinge ``e = 0`` and ``μ = β·σ``,
-        ``σ = −1`` on the positive side, ``+1`` on the negative.
+        Per layer ``μ`` with ``μ·(x − e) ≤ 0``, zero where a neuron is on no side; for a hinge ``e = 0`` and
+        ``μ = β·σ``, ``σ = −1`` on the positive side, ``+1`` on the negative.
     weights
         Shape ``(rows,)``, not negative.
     """
@@ -216,16 +216,18 @@ def _ascend(problem: Problem, region: Region, neurons: Neurons, rule: StepRule) 
     return best, last
 
 
-def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best: Bound, steps: tuple[float, float]) -> Choice:
+def _step(
+    problem: Problem, region: Region, neurons: Neurons, last: Bound, best: Bound, steps: tuple[float, float]
+) -> Choice:
     choice, trace, (step, curve_step) = last.choice, [c[0] for c in last.row.trace], steps
     lines = chosen_lines(problem, neurons, choice.slopes)
     arguments, values = walk_forward(problem, lines, trace, last.minimiser)
     slopes, multipliers = [], []
     for k, layer in enumerate(problem.network.layers):
-        c, x, bounds = trace[k], arguments[k], neurons.bounds
-        is_open = unstable(layer, bounds.lower[k], bounds.upper[k])
+        c, x, ends = trace[k], arguments[k], (neurons.bounds.lower[k], neurons.bounds.upper[k])
+        is_open = unstable(layer, *ends)
         sizes = np.where(layer.is_curved, curve_step, step)
-        slopes.append(_stepped_slopes(layer, choice.slopes[k], lines[k], (bounds.lower[k], bounds.upper[k]), c, x, sizes))
+        slopes.append(_stepped_slopes(layer, choice.slopes[k], lines[k], ends, c, x, sizes))
         multiplier = choice.multipliers[k]
         if region.sides is not None:
             side = region.sides[k]
@@ -233,7 +235,7 @@ def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best:
             size = step * float(np.abs(c[alive]).max(initial=0.0))
             sigma = -side.astype(np.float64)
             beta = multiplier * sigma + size * np.where(sigma * x > 0, 1.0, -1.0)
-            cut = _stepped_cut(multiplier, x, side, (bounds.lower[k], bounds.upper[k]), size)
+            cut = _stepped_cut(multiplier, x, side, ends, size)
             multiplier = np.where(layer.is_curved, cut, np.where(beta > 0, beta * sigma, 0.0))
         multipliers.append(multiplier)
     return Choice(
@@ -244,7 +246,7 @@ def _step(problem: Problem, region: Region, neurons: Neurons, last: Bound, best:
 def _stepped_cut(
     multiplier: Vector, x: Vector, side: NDArray[np.int8], ends: tuple[Vector, Vector], step: float
 ) -> Vector:
-    """Multipliers of divided curves: away from zero where the argument is past the end that they speak of, else back."""
+    """Multipliers of divided curves: away from zero where the argument is past the end they speak of, else back."""
     lower = np.where(side != Side.NEGATIVE, ends[0], -np.inf)
     upper = np.where(side != Side.POSITIVE, ends[1], np.inf)
     back = np.sign(multiplier) * np.maximum(np.abs(multiplier) - step, 0.0)

@@ -68,7 +68,7 @@ class Region:
         Conditions on the inputs, inherited from the query or proven at an ancestor.
     sides
         For every layer the :class:`Side` of each neuron (int8); ``POSITIVE`` restricts the region to points where a
-        hinge's pre-activation is at least zero, a curve's at least its lower bound.  ``None`` if no neuron has been split.
+        hinge's pre-activation is at least zero, a curve's at least its lower bound.  ``None`` if no neuron is split.
     neurons
         Bounds inherited from an ancestor, to be intersected with; ``None`` at a root.
     """

@@ -138,7 +138,7 @@ class _Run:
         self._reported = 0.0
 
     def _prepared(self) -> Network:
-        """The network written as suits the query's box; if there are several boxes, as suits the first but right in all."""
+        """The network written as suits the query's box; if there are several, as suits the first but right in all."""
         boxes: list[Box] = []
         for count, clause in enumerate(clauses(self.query, lambda _: False)):
             if not boxes or not _same(boxes[0], clause.box):
@@ -218,12 +218,12 @@ class _Run:
         conjunction = conjunction_of(clause, root, charges.slack, self.delta)
         explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, self.settings)
         record, sides = explorer.record(region)
-        limits = {"deadline": self.limits.deadline, "cancel": self.limits.flag}
-        end, value, *_ = explorer.analyse(record, sides, **limits)
+        deadline, cancel = self.limits.deadline, self.limits.flag
+        end, value, *_ = explorer.analyse(record, sides, deadline=deadline, cancel=cancel)
         if end not in STAGES and self.sharpened_neurons and self.settings.ascent_steps:
-            end = explorer.sharpen(record, sides, most=self.sharpened_neurons, **limits)
+            end = explorer.sharpen(record, sides, most=self.sharpened_neurons, deadline=deadline, cancel=cancel)
             if end not in STAGES and end is not End.STOPPED:
-                end, value, *_ = explorer.analyse(record, sides, **limits)
+                end, value, *_ = explorer.analyse(record, sides, deadline=deadline, cancel=cancel)
         tightened = region
         if conjunction.rows.coefficients.any(axis=1).all():
             # Bounds found with the help of rows on inputs alone hold for this conjunction only.
