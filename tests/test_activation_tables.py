@@ -17,6 +17,10 @@ from slir_milp.activations.tails import enclose_tail
 
 NAMES = sorted(CATALOGUE)
 FORMULAS = [
+    "abs(-3) * tanh(x) + floor(2.5)",  # branches chosen by numbers
+    "where(x < 0, sign(0), max(2, 3)) + min(1, pi) * x",
+    "sqrt(relu(x))",  # a constant on a half-line
+    "sign(relu(x)) + relu(x)**1.5",
     "abs(x - 0.1)",  # a kink that is a float64 number
     "abs(3 * x - 1)",  # a kink that is none
     "max(x, 1 - x)",

@@ -67,6 +67,8 @@ class _Resolver:
         if node.operator == "where_less":
             return self._where(node)
         arguments = tuple(self.resolve(a) for a in node.arguments)
+        if not any(a.uses_x for a in arguments):
+            return rebuild(node, arguments)  # a number here, such as sqrt(relu(x)) below zero
         first, last = arguments[0], arguments[-1]
         match node.operator:
             case "abs":

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from flint import arb, arb_series, ctx
 
 from slir_milp.activations.formula import Formula
+from slir_milp.activations.interval import ball
 
 Series: TypeAlias = arb | arb_series
 
@@ -40,7 +41,7 @@ class Expansion:
         """
         cap, ctx.cap = ctx.cap, length
         try:
-            variable = arb_series([x, 1], length)
+            variable, unknown = arb_series([x, 1], length), arb_series([arb.nan()] * length, length)
             constants = self._constants.get(ctx.prec)
             if constants is None:
                 constants = self._constants[ctx.prec] = self._fold()
@@ -49,7 +50,7 @@ class Expansion:
                 if constant is not None:
                     values.append(constant)
                 elif rule is None:
-                    values.append(variable)
+                    values.append(variable if node.operator == "x" else unknown)
                 elif node.operator == "pow":
                     values.append(_power(values[places[0]], node.arguments[1].value))
                 else:
@@ -74,8 +75,8 @@ class Expansion:
                 values.append(arb(0))
             elif node.operator == "constant":
                 values.append(arb(node.value))
-            elif rule is None:
-                values.append(arb.pi())
+            elif rule is None:  # π, or an operator that chooses a branch: of a number, so that it needs no series
+                values.append(ball(node, arb(0)))
             else:
                 arguments = [arb_series([values[i]], 1) for i in places]
                 if node.operator == "pow":
