@@ -12,6 +12,7 @@ from slir_milp.activations.hinge import IDENTITY
 from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.magnitude import affine_interval
 from slir_milp.bounds.quadratic import groups
+from slir_milp.network import exact_outputs
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 
@@ -97,3 +98,24 @@ def test_the_eigenvectors_lose_less() -> None:
         lower, upper = -np.ones(4), np.ones(4)
         pairs, eigen = prepared(network, lower, upper, everywhere=True), prepared(network, lower, upper)
         assert lost(eigen, lower, upper) < lost(pairs, lower, upper) <= 1.001 * lost(network, lower, upper)
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_coefficients_known_up_to_radii_stay_within_them(carry: bool) -> None:
+    """Two unrelated squares whose stored coefficients happen to be opposite are no product."""
+    radius = 2.0**-20
+    layers = [Layer(Affine(np.array([[1.0, 1.0], [1.0, -1.0]]), np.zeros(2)), (SQUARE,), np.zeros(2, dtype=np.int32))]
+    if carry:
+        layers.append(Layer(Affine(np.eye(2), np.zeros(2)), (IDENTITY,), np.zeros(2, dtype=np.int32)))
+    output = Affine(np.array([[1.0, -1.0], [0.0, 0.0]]), np.zeros(2), weight_radius=np.full((2, 2), radius))
+    network = Network(tuple(layers), output, (TensorSpec("x", (2,)),), (TensorSpec("y", (2,)),))
+    lower, upper = np.array([-1000.0, -0.001]), np.array([1000.0, 0.001])
+    new = prepared(network, lower, upper)
+    assert new is not network
+    assert prepared(network, lower, upper, everywhere=True) is network
+    for x in (lower, upper, np.array([1000.0, 0.0]), np.zeros(2)):
+        p, m = (x[0] + x[1]) ** 2, (x[0] - x[1]) ** 2
+        for k, (low, high) in enumerate(exact_outputs(new, [Fraction(v) for v in x])):
+            for a in (-radius, radius):
+                for b in (-radius, radius):
+                    assert low <= ((1.0 - k) + a) * p + ((k - 1.0) + b) * m <= high

@@ -53,19 +53,60 @@ def prepared(network: Network, lower: Vector, upper: Vector, *, everywhere: bool
             for group in () if everywhere else groups(network, k):
                 network = reduced(network, k, group, lower, upper) or network
                 free = np.setdiff1d(free, group.members)
-            network = _balanced(network, k, _products(free, _uses(network)[k]), lower, upper)
+            found = _products(free, _uses(network)[k])
+            network = _balanced(network, k, found, lower, upper, everywhere=everywhere)
         layer = network.layers[k]
         lower, upper = activation_interval(layer, *affine_interval(layer.affine, lower, upper))
     return network
 
 
-def _balanced(network: Network, k: int, products: _Products, lower: Vector, upper: Vector) -> Network:
-    """The network with the factors of some products of layer ``k`` rescaled for a box of what the layer is given."""
+def _balanced(
+    network: Network, k: int, products: _Products, lower: Vector, upper: Vector, *, everywhere: bool
+) -> Network:
+    """The network with the factors of some products of layer ``k`` rescaled for a box of what the layer is given.
+
+    Later rows take ``w·p² - w·m²`` with coefficients that may be known up to radii only.  For the stored ones nothing
+    changes; what the true ones are off by multiplies other squares than before, and the most that this can make is
+    added to the radius of each row.
+    """
     affine = _rescaled(network.affines[k], products, lower, upper) if len(products.first) else None
     if affine is None:
         return network
-    layers = (*network.layers[:k], replace(network.layers[k], affine=affine), *network.layers[k + 1 :])
-    return replace(network, layers=layers)
+    before, after = (_largest_squares(a, lower, upper) for a in (network.affines[k], affine))
+    members = np.union1d(products.first, products.second)
+    moved = np.zeros(affine.rows)
+    moved[members] = np.maximum(before, after)[members]
+    affines = list(network.affines)
+    affines[k] = affine
+    for following in range(k + 1, len(affines)):
+        radius = affines[following].weight_radius
+        reach = np.zeros(affines[following].rows) if radius is None else (dense(radius) != 0) @ (moved > 0)
+        if radius is not None and reach.any():
+            with np.errstate(over="ignore", invalid="ignore"):
+                reach = np.where(reach > 0, dense(radius) @ moved * (1 + 2.0**-30) + 2.0**-1000, 0.0)
+            if everywhere or not np.isfinite(reach).all():
+                return network
+            affines[following] = _loosened(affines[following], reach)
+        if following == len(network.layers):
+            break
+        rows, sources = carried(network, following)
+        moved, passed = np.zeros(affines[following].rows), moved
+        moved[rows] = passed[sources]
+    layers = tuple(replace(layer, affine=a) for layer, a in zip(network.layers, affines[:-1], strict=True))
+    return replace(network, layers=layers, output=affines[-1])
+
+
+def _largest_squares(affine: Affine, lower: Vector, upper: Vector) -> Vector:
+    """Upper bound on the square of every row over a box; infinite where it overflows."""
+    low, high = affine_interval(affine, lower, upper)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.maximum(np.abs(low), np.abs(high)) ** 2 * (1 + 2.0**-50) + 2.0**-1000)
+
+
+def _loosened(affine: Affine, reach: Vector) -> Affine:
+    """The map with larger radii of its biases."""
+    radius = reach if affine.bias_radius is None else (affine.bias_radius + reach) * (1 + 2.0**-50)
+    return replace(affine, bias_radius=radius)
 
 
 def _uses(network: Network) -> list[NDArray[np.float64]]:

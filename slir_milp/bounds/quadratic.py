@@ -103,9 +103,9 @@ def uses_of(network: Network, k: int, neurons: Indices) -> list[tuple[Use, NDArr
         weight = dense(affine.weight)
         rows, sources = carried(network, following) if following < len(network.layers) else (at[:0], at[:0])
         own = np.setdiff1d(np.flatnonzero(weight[:, at].any(axis=1)), rows)
+        if affine.weight_radius is not None and dense(affine.weight_radius)[:, at].any():
+            return None  # (a coefficient of zero may have a radius too)
         if len(own):
-            if affine.weight_radius is not None and dense(affine.weight_radius)[np.ix_(own, at)].any():
-                return None
             found.append((Use(following, own, at), weight[np.ix_(own, at)]))
         on = [np.flatnonzero(sources == p) for p in at]
         if all(len(o) == 0 for o in on):
