@@ -21,6 +21,7 @@ FORMULAS = [
     "where(x < 0, sign(0), max(2, 3)) + min(1, pi) * x",
     "sqrt(relu(x))",  # a constant on a half-line
     "sign(relu(x)) + relu(x)**1.5",
+    "softplus(x**0) * x",
     "abs(x - 0.1)",  # a kink that is a float64 number
     "abs(3 * x - 1)",  # a kink that is none
     "max(x, 1 - x)",

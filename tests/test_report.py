@@ -147,6 +147,15 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
 
 
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs names for open files")
+def test_json_may_go_to_a_pipe() -> None:
+    reading, writing = os.pipe()
+    write_json(Path(f"/dev/fd/{writing}"), {"verdict": "unsat"})
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        assert json.load(stream) == {"verdict": "unsat"}
+
+
 def test_peak_memory_is_in_bytes() -> None:
     peak = peak_memory()
     assert peak is not None

@@ -110,7 +110,7 @@ def _power(u: Series, exponent: float) -> Series:
     if exponent == int(exponent):
         n = int(abs(exponent))
         if n == 0:
-            return arb(1)
+            return arb(1) if isinstance(u, arb) else arb_series([1], u.prec)
         result = u
         for bit in bin(n)[3:]:
             result = result * result * u if bit == "1" else result * result

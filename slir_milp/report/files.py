@@ -17,11 +17,11 @@ def write_whole(path: Path, content: bytes) -> None:
     OptionError
         The file cannot be written.
     """
-    path = Path(os.path.realpath(path))
     try:
         if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to replace
             path.write_bytes(content)
             return
+        path = Path(os.path.realpath(path))
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
