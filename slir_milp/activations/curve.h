@@ -34,7 +34,7 @@ typedef struct {
     int first, last;                  /* segments that hold the ends */
     double value_lower, value_upper;  /* of the polynomials */
     double slope_lower, slope_upper;
-    double least, greatest;           /* slopes between which a line is worth considering */
+    double least, greatest;           /* all slopes of the function are between them */
 } slir_interval;
 
 #define SLIR_UNIT 0x1p-53
@@ -145,24 +145,27 @@ static double slir_rough(const slir_curve *c, int i, double sign, double slope, 
     return best < INFINITY ? best : INFINITY;
 }
 
-/* Where the derivative of the segment's polynomial takes a value, by Newton's method from the secant; any answer will do. */
-static inline double slir_root(const slir_segment *s, double wanted, double a, double b, double from, double to) {
+/* Where the derivative of the segment's polynomial takes a value, by Newton's method from the secant; any answer will do.
+ * Leaves the values of polynomial and derivative there. */
+static inline double slir_root(const slir_segment *s, double wanted, double a, double b, double from, double to, double *value,
+                               double *slope) {
     double share = (from - wanted) / (from - to), x = a + share * (b - a);
+    double enough = s->slope_error + 0x1p-44 * fabs(wanted);
     if (!(x >= a && x <= b)) x = 0.5 * a + 0.5 * b;
-    for (int step = 0; step < 12; step++) {
+    for (int step = 0;; step++) {
         double t = x - s->centre, p = s->coefficient[SLIR_DEGREE], d = 0.0, e = 0.0;
         for (int k = SLIR_DEGREE - 1; k >= 0; k--) {
             e = e * t + d;
             d = d * t + p;
             p = p * t + s->coefficient[k];
         }
-        double gap = d - wanted, next = x - 0.5 * gap / e; /* e is half of the second derivative */
+        *value = p, *slope = d;
+        double gap = d - wanted, next = e != 0.0 ? x - 0.5 * gap / e : b; /* e is half of the second derivative */
         if (!(next >= a)) next = a;
         if (next > b) next = b;
-        if (fabs(gap) <= s->slope_error || next == x) break;
+        if (fabs(gap) <= enough || next == x || step == 12) return x;
         x = next;
     }
-    return x;
 }
 
 /* How much steeper than the line the function may be, rounded up; zero if it is not. */
@@ -199,9 +202,8 @@ static double slir_concave(const slir_curve *c, double sign, double slope, const
         const slir_segment *s = &c->segment[i];
         double from = i == first ? a : c->knot[i], to = i == last ? b : c->knot[i + 1], d, end;
         double begin = i == first ? left : c->steepness[i];
-        slir_polynomial(s, to, &end);
-        at = sign * end - slope >= 0 ? to : slir_root(s, wanted, from, to, begin, end);
-        p = slir_polynomial(s, at, &d);
+        end = i == last ? right : c->steepness[i + 1]; /* at a corner the slope of the next: the root is at the end then */
+        at = slir_root(s, wanted, from, to, begin, end, &p, &d);
         after = slir_excess(sign * d, s->slope_error, slope), before = slir_excess(-sign * d, s->slope_error, -slope);
         /* Past a point where the slope is known to have fallen below the line's, nothing can touch. */
         if (i > first && slir_excess(-sign * begin, s->slope_error, -slope) == 0.0) a = from;
@@ -266,8 +268,9 @@ static inline void slir_prepare(const slir_curve *c, double lower, double upper,
             /* Monotone slopes: the ends have the extremes. */
             const slir_segment *s = &c->segment[from], *t = &c->segment[to];
             int rising = c->curvature[j] > 0;
-            ends[0] = from == v->first ? v->slope_lower : rising ? s->slope_low : s->slope_high;
-            ends[1] = to == v->last ? v->slope_upper : rising ? t->slope_high : t->slope_low;
+            double first_error = rising ? -s->slope_error : s->slope_error, last_error = rising ? t->slope_error : -t->slope_error;
+            ends[0] = from == v->first ? v->slope_lower + 2 * first_error : rising ? s->slope_low : s->slope_high;
+            ends[1] = to == v->last ? v->slope_upper + 2 * last_error : rising ? t->slope_high : t->slope_low;
         } else {
             ends[0] = INFINITY, ends[1] = -INFINITY;
             for (int i = from; i <= to; i++) {
@@ -282,6 +285,18 @@ static inline void slir_prepare(const slir_curve *c, double lower, double upper,
         }
     }
     v->least = least, v->greatest = greatest;
+}
+
+/* Bounds of the function's values on the interval. */
+static inline void slir_range(const slir_curve *c, const slir_interval *v, double *low, double *high) {
+    double at;
+    if (v->least >= 0 && v->upper < INFINITY && v->lower > -INFINITY) { /* it never falls */
+        *low = -slir_value(c, v->first, -1.0, v->lower, v->value_lower);
+        *high = slir_value(c, v->last, 1.0, v->upper, v->value_upper);
+        return;
+    }
+    *high = slir_offset(c, 1.0, 0.0, v, &at);
+    *low = -slir_offset(c, -1.0, 0.0, v, &at);
 }
 
 /* Whether the function is one line on the interval. */

@@ -57,7 +57,7 @@ static inline double middle_height(const slir_level *v, int a) {
 /* Lines around a curve, as alive neuron a: those of least area, unless the usual rule is asked for. */
 static void lines_of_curve(const slir_space *s, slir_level *v, int a, const slir_curve *curve, double lower, double upper) {
     slir_interval *interval = &v->interval[a];
-    double slope, at;
+    double slope;
     v->curve[a] = curve;
     slir_prepare(curve, lower, upper, interval);
     if (s->settings.hand_crafted) {
@@ -71,10 +71,7 @@ static void lines_of_curve(const slir_space *s, slir_level *v, int a, const slir
     if (!(v->upper_offset[a] < INFINITY)) v->upper_slope[a] = 0.0;
     if (!(v->lower_offset[a] > -INFINITY)) v->lower_slope[a] = 0.0;
     v->height[a] = middle_height(v, a);
-    if (s->settings.interval_step) {
-        v->range_high[a] = slir_offset(curve, 1.0, 0.0, interval, &at);
-        v->range_low[a] = -slir_offset(curve, -1.0, 0.0, interval, &at);
-    }
+    if (s->settings.interval_step) slir_range(curve, interval, &v->range_low[a], &v->range_high[a]);
 }
 
 static inline const slir_curve *curve_of(const slir_net *net, const slir_map *map, int i) {
