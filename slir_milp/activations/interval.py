@@ -134,7 +134,7 @@ def _power(a: Interval, exponent: float) -> Interval | None:
         elif a[1] <= ZERO:
             result = _tidy(high, low)
         else:
-            result = _tidy(ZERO, low if low > high else high)
+            result = _max(_tidy(ZERO, low), _tidy(ZERO, high))
         return result if exponent > 0 else _inverse(result)
     if exponent < 0:
         positive = _power(a, -exponent)
