@@ -277,11 +277,13 @@ def own_rounding(rows: Rows, network: Network, slack: Slack) -> Vector:
 
 def combine(rows: Rows, weights: Vector, network: Network, slack: Slack) -> Rows:
     """One row that is at most the combination of all of them with non-negative weights, rounding included."""
-    cost = own_rounding(rows, network, slack)
+    with np.errstate(invalid="ignore"):  # charges may be infinite
+        cost = own_rounding(rows, network, slack)
+        constant = weights @ rows.constants - weights @ cost * (1.0 + 2.0**-30)
     return Rows(
         (weights @ rows.coefficients)[None, :],
         None if rows.inputs is None else (weights @ rows.inputs)[None, :],
-        np.array([weights @ rows.constants - weights @ cost * (1.0 + 2.0**-30)]),
+        np.array([constant]),
     )
 
 

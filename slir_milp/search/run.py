@@ -79,6 +79,8 @@ def verify(
 
 
 _NEAR_TIE = 0.02
+_MOST_DIVISIONS = 12
+_MOST_CUTS_TRIED = 16
 _SHARPENING = 1e8
 """Multiplications by the network's weights for which neurons of a root get bounds by an ascent of their own."""
 _MOST_OPEN = 1024
@@ -184,7 +186,9 @@ class _Run:
                 else:
                     opened = self._root(clause, root, region, charges)
                     region = opened.region
-                    if opened.record is not None:
+                    if opened.record is not None and not charges.are_finite:
+                        self._open_parts(clause, root)
+                    elif opened.record is not None:
                         sharpened = sharpened or self._sharpened(region)
                         self._open(clause, root, opened, sharpened)
                 if self.state.witness is not None:
@@ -196,6 +200,32 @@ class _Run:
                 if reason is not None or self.state.witness is not None:
                     return reason
         return None
+
+    def _open_parts(self, clause: Clause, root: Root) -> None:
+        """Open a conjunction in parts, each with rounding charges of its own, where those of the whole box are infinite.
+
+        They are where some neuron is unbounded, because its function has a pole in the box or is not defined in all of
+        it.  Every part inherits the charges it is opened with, so the pole is to be confined to small ones first.
+        """
+        parts = [(root.region.lower, root.region.upper, _MOST_DIVISIONS)]
+        while parts and self.limits.reached() is None and self.state.witness is None:
+            lower, upper, left = parts.pop()
+            part = root_of(self.network, lower, upper)
+            charge = slack(self.network, lower, upper)
+            charges = Charges(charge, compile_network(self.network, charge))
+            opened = self._root(clause, part, part.region, charges)
+            self.clauses += 1
+            if opened.record is None:
+                continue
+            halves = _halves(self.network, lower, upper) if left and not charges.are_finite else ()
+            if halves:
+                self.clauses -= 1
+                parts += [(low, high, left - 1) for low, high in halves]
+            else:
+                self._open(clause, part, opened, self._sharpened(opened.region))
+        if parts:
+            self.unsettled = True
+        self.clauses -= 1
 
     def _is_refuted(self, partial: Clause) -> bool:
         """Whether part of a conjunction is refuted over its box: then its alternatives need not be expanded."""
@@ -353,6 +383,23 @@ class _Run:
                 stage=self.stage,
             )
         )
+
+
+def _halves(network: Network, lower: Vector, upper: Vector) -> tuple[tuple[Vector, Vector], ...]:
+    """Both halves of a box, cut where most of the result has finite charges; none if it cannot be cut."""
+    middle, width = 0.5 * lower + 0.5 * upper, upper - lower
+    best: tuple[tuple[Vector, Vector], ...] = ()
+    score = (-1, 0.0)
+    for q in np.argsort(-width)[:_MOST_CUTS_TRIED]:
+        if not lower[q] < middle[q] < upper[q]:
+            continue
+        first, second = upper.copy(), lower.copy()
+        first[q] = second[q] = middle[q]
+        halves = ((lower, first), (second, upper))
+        found = (sum(Charges.finite(slack(network, *half)) for half in halves), float(width[q]))
+        if found > score:
+            best, score = halves, found
+    return best
 
 
 def _same(one: Box, other: Box) -> bool:

@@ -57,6 +57,16 @@ class Charges:
     slack: Slack
     compiled: Any
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether every bound can be finite: no neuron is unbounded in the box."""
+        return self.finite(self.slack)
+
+    @staticmethod
+    def finite(slack: Slack) -> bool:
+        """The same of charges that are not compiled yet."""
+        return all(bool(np.isfinite(charge).all()) for charge in slack.affine)
+
 
 class GrowingCharges:
     """Charges for a growing hull of boxes, so that many boxes share one compiled network."""
