@@ -106,7 +106,8 @@ def test_what_is_too_small_is_shown_with_its_nearest_point() -> None:
 def test_a_witness_whose_outputs_overflow_is_written_with_exact_ones() -> None:
     large = Fraction(10) ** 40
     witness = Witness((Fraction(1),), (math.inf,), ((large, large),), False, True)
-    verdict = Verdict(Status.SAT, Reason.EXACT_WITNESS, witness=witness)
+    verdict = Verdict(Status.SAT, Reason.EXACT_WITNESS, witness=witness, near_miss=witness)
+    assert "near miss" not in explanation(verdict, 1.0)
     assert answer(verdict) == "sat\n((X_0 1.0)\n (Y_0 1.0e40))\n"
 
 

@@ -47,7 +47,7 @@ def explanation(verdict: Verdict, elapsed: float) -> str:
     lines = [f"{_sentence(verdict.reason.value)}{' ' + _sentence(verdict.detail) if verdict.detail else ''}"]
     if verdict.witness is not None:
         lines += _one_arithmetic("The witness", verdict.witness)
-    if verdict.near_miss is not None:
+    if verdict.near_miss is not None and verdict.near_miss != verdict.witness:
         lines += _one_arithmetic("A near miss was seen: it", verdict.near_miss)
         if verdict.witness is None:
             lines.append(f"  {_point([float(value) for value in verdict.near_miss.x])}")
