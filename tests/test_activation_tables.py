@@ -19,6 +19,7 @@ NAMES = sorted(CATALOGUE)
 FORMULAS = [
     "abs(-3) * tanh(x) + floor(2.5)",  # branches chosen by numbers
     "where(x < 0, sign(0), max(2, 3)) + min(1, pi) * x",
+    "max(x, x) + floor(x - x) - sign(x - x)",  # branches that are decided though nothing is known of a sign
     "sqrt(relu(x))",  # a constant on a half-line
     "sign(relu(x)) + relu(x)**1.5",
     "softplus(x**0) * x",

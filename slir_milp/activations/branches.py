@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from flint import arb
 
 from slir_milp.activations.formula import Formula, apply, rebuild
 from slir_milp.activations.interval import WHOLE, ZERO, Interval, enclose, interval
@@ -81,6 +82,8 @@ class _Resolver:
                 return last if self._side(first - last) > 0 else first
             case "sign":
                 low, high = self.range(first)
+                if low.is_zero() and high.is_zero():
+                    return Formula.constant(0)
                 if not (low > ZERO or high < ZERO):
                     raise Undecided(first, True)
                 return Formula.constant(1 if low > ZERO else -1)
@@ -103,6 +106,10 @@ class _Resolver:
 
     def range(self, g: Formula) -> Interval:
         """Enclosure over the interval; of the values at the ends if it is monotone."""
+        affine = g.exact_affine
+        if affine is not None and not affine[0]:  # x - x, which intervals make little of
+            number = arb(affine[1].numerator) / affine[1].denominator
+            return interval(number, number)
         found = enclose(g, self.x)
         if found[0] < ZERO < found[1] and g.uses_x and g.exact_affine is None:
             slope = enclose(g.derivative, self.x)
