@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,8 +77,7 @@ def network_of(function: Hinge | Curve) -> Network:
     """A random network of ACAS Xu's shape, the same for every activation."""
     random = np.random.default_rng(7)
     affines = [
-        Affine(random.normal(size=(b, a)) * np.sqrt(2.0 / a), 0.1 * random.normal(size=b))
-        for a, b in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+        Affine(random.normal(size=(b, a)) * np.sqrt(2.0 / a), 0.1 * random.normal(size=b)) for a, b in pairwise(WIDTHS)
     ]
     layers = tuple(Layer(a, (function,), np.zeros(a.rows, dtype=np.int32)) for a in affines[:-1])
     return Network(layers, affines[-1], (TensorSpec("x", (WIDTHS[0],)),), (TensorSpec("y", (WIDTHS[-1],)),))
@@ -95,9 +95,7 @@ def region_cost(network: Network, centre: Vector, half_width: float) -> RegionCo
     bounded = record.copy()
     explorer.analyse(bounded, sides)
     bounds = explorer.neurons(bounded)
-    count = sum(
-        int(unstable(*layer).sum()) for layer in zip(network.layers, bounds.lower, bounds.upper, strict=True)
-    )
+    count = sum(int(unstable(*layer).sum()) for layer in zip(network.layers, bounds.lower, bounds.upper, strict=True))
     return RegionCost(least(lambda: [explorer.analyse(record.copy(), sides) for _ in range(20)]) / 20, count)
 
 
@@ -108,7 +106,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name in LINES:
         segments, built, offset, area = line_costs(name)
-        print(f"| {name} | {segments} | {1e3 * built:.0f} | {1e9 * offset:.0f} | {1e-6 / offset:.1f} | {1e9 * area:.0f} |")
+        cells = (segments, f"{1e3 * built:.0f}", f"{1e9 * offset:.0f}", f"{1e-6 / offset:.1f}", f"{1e9 * area:.0f}")
+        print("| " + " | ".join(map(str, (name, *cells))) + " |")
     print("\nregions of 5-50-50-50-50-50-50-1 networks: ms (unstable neurons), and the ratio to ReLU\n")
     print("| activation | " + " | ".join(f"box ±{w}" for w in HALF_WIDTHS) + " |")
     print("|---|" + "---|" * len(HALF_WIDTHS))

@@ -175,7 +175,11 @@ def _eigensquares(affine: Affine, group: Group, lower: Vector, upper: Vector) ->
     kappa = np.array([float(x) for x in group.kappa])
     # In plain float64: whatever comes out, its error is computed below.
     scaled, level = a * radius, a @ centre + b
-    values, vectors = np.linalg.eigh((scaled.T * kappa) @ scaled)
+    with np.errstate(over="ignore", invalid="ignore"):
+        form = (scaled.T * kappa) @ scaled
+    if not np.isfinite(form).all() or not np.isfinite(level).all():
+        return None
+    values, vectors = np.linalg.eigh(form)
     large = np.argsort(-np.abs(values))[: len(group.members)]
     large = large[np.abs(values[large]) > 1e-13 * np.abs(values).max(initial=0.0)]
     if not len(large):

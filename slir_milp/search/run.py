@@ -202,7 +202,7 @@ class _Run:
         return None
 
     def _open_parts(self, clause: Clause, root: Root) -> None:
-        """Open a conjunction in parts, each with rounding charges of its own, where those of the whole box are infinite.
+        """Open a conjunction in parts, each with rounding charges of its own: those of the whole box are infinite.
 
         They are where some neuron is unbounded, because its function has a pole in the box or is not defined in all of
         it.  Every part inherits the charges it is opened with, so the pole is to be confined to small ones first.
