@@ -68,6 +68,10 @@ class OptionError(SlirError):
     """An option has a value that makes no sense."""
 
 
+class ProofError(SlirError):
+    """A proof cannot be written or read, or does not prove what it claims."""
+
+
 class FetchError(SlirError):
     """A public file cannot be had, is not what it should be, or cannot be stored."""
 

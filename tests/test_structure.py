@@ -21,6 +21,7 @@ LAYERS = (
     {"_version", "errors"},
     {"activations"},
     {"network", "query"},
+    {"certificate"},
     {"bounds"},
     {"solvers"},
     {"lp"},

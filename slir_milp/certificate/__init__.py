@@ -1,0 +1,1 @@
+"""Proofs: what a verdict rests on, written while the search runs, and the checker of it."""
