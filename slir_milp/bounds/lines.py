@@ -19,6 +19,7 @@ from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer
 
 _OUTWARD = 1.0 + 8.0 * UNIT
+_SHARES = 128.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +64,27 @@ def unstable(layer: Layer, lower: Vector, upper: Vector) -> NDArray[np.bool_]:
 
 
 def start_slopes(layer: Layer, lower: Vector, upper: Vector) -> Slopes:
-    """Good slopes: the longer half-line of a hinge, and the lines of least area of a curve."""
-    longer = np.where(upper > -lower, layer.positive_slope, layer.negative_slope)
+    """Good slopes: the longer half-line of a hinge, and the lines of least area of a curve.
+
+    A half-line that is as long as the other but for rounding does not count as longer, so that everybody who bounds a
+    region chooses alike.
+    """
+    with np.errstate(over="ignore"):
+        longer = np.where(upper > -lower * (1.0 + 2.0**-20), layer.positive_slope, layer.negative_slope)
     slopes = Slopes(longer, longer.copy())
     for curve, here in layer.curves:
         slopes.lower[here] = shift.below(curve.table, lower[here], upper[here]).slope
         slopes.upper[here] = shift.above(curve.table, lower[here], upper[here]).slope
     return slopes
+
+
+def shared_slopes(layer: Layer, slope: Vector) -> Vector:
+    """The nearest slopes that the ascent gives to hinges: multiples of 1/128 of the way between the two of the hinge."""
+    left, right = layer.negative_slope, layer.positive_slope
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share = np.clip(np.floor(_SHARES * (slope - left) / (right - left) + 0.5), 0.0, _SHARES)
+        between = left + (right - left) * (share / _SHARES)
+    return np.where(share == 0.0, left, np.where(share == _SHARES, right, between))
 
 
 def slope_range(layer: Layer, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:

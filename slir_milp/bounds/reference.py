@@ -16,8 +16,9 @@ way back and ``ρ_r`` the rows' values at the end of that walk.  Then
     ``∂D/∂w_r = ρ_r``.
 
 The steps follow the signs of the first two, and ``ρ / max |ρ|`` for the weights, which are then clipped and normalised.
-The first is Danskin once more: the offset is ``b(s) = min f(x) − s·x``, so ``∂b/∂s = −τ``.  A line through a kink
-touches at zero, and that of a hinge's two lines is the only one with a free slope.
+The slopes of hinges are kept to multiples of 1/128 of their range, so that a proof can name them briefly.
+The first derivative is Danskin once more: the offset is ``b(s) = min f(x) − s·x``, so ``∂b/∂s = −τ``.  A line through a
+kink touches at zero, and that of a hinge's two lines is the only one with a free slope.
 
 Source: J. M. Danskin, *The Theory of Max-Min* (1967); lines shifted until they touch: Kern, Antal, Ábráham, Sinz,
 SLiR, arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounds.backward` alone, whatever is chosen here.
@@ -32,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
-from slir_milp.bounds.lines import Lines, Slopes, enclose, slope_range, start_slopes, unstable
+from slir_milp.bounds.lines import Lines, Slopes, enclose, shared_slopes, slope_range, start_slopes, unstable
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.neurons import Neurons, bound_neurons
 from slir_milp.bounds.region import Region, Side
@@ -267,7 +268,9 @@ def _stepped_slopes(
 
     def moved(slope: Vector, used: Mask) -> Vector:
         # A hinge has one free slope, kept on both sides.
-        return np.where(used & (move != 0), np.clip(slope + move, least, greatest), slope)
+        target = np.clip(slope + move, least, greatest)
+        target = np.where(layer.is_curved, target, shared_slopes(layer, target))
+        return np.where(used & (move != 0), target, slope)
 
     return Slopes(moved(slopes.lower, (c > 0) | ~layer.is_curved), moved(slopes.upper, ~(c > 0) | ~layer.is_curved))
 

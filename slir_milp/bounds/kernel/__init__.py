@@ -72,6 +72,10 @@ class Settings:
         Whether curves start from the usual tangents and chords instead of the lines of least area.
     least_interval
         A curve's interval is split only if it is wider than this share of its larger end (or of one).
+    margin
+        How many times its rounding charge a bound has to be past zero before it closes a region.  Whoever repeats the
+        bound with other roundings is then sure to find it positive too.  With a margin, a bound of exactly zero closes
+        nothing.
     """
 
     ascent_steps: int = 8
@@ -89,6 +93,7 @@ class Settings:
     tight_tolerance: float = 0.0
     hand_crafted: bool = False
     least_interval: float = 0.0
+    margin: float = 0.0
 
 
 def _padded(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,11 +147,16 @@ class Conjunction:
         Shape ``(rows,)``: which of them a counterexample makes negative.
     least_width
         Shape ``(inputs,)``: an input no wider than this is not split; ``None`` for zero.
+    atoms, scales
+        Shape ``(rows,)`` each, for a log: which inequality of the query each row is a multiple of, and by which positive
+        factor; ``None`` for the rows' own numbers and for one.
     """
 
     rows: Rows
     strict: NDArray[np.bool_]
     least_width: Vector | None = None
+    atoms: NDArray[np.uint32] | None = None
+    scales: Vector | None = None
 
 
 class Explorer:
@@ -164,6 +174,10 @@ class Explorer:
         What may be done in a region.
     variant
         Name of an instruction set from :func:`variants`; empty for the best.
+    log
+        Whether everything that is done to a region is logged as entries of a proof, see :meth:`take_log`.
+    index_bytes
+        How many bytes the number of a neuron, an input or an inequality takes there: 2 or 4.
     """
 
     def __init__(
@@ -174,9 +188,14 @@ class Explorer:
         conjunction: Conjunction,
         settings: Settings,
         variant: str = "",
+        *,
+        log: bool = False,
+        index_bytes: int = 2,
     ) -> None:
         rows = conjunction.rows
         inputs = rows.inputs if rows.inputs is not None else np.zeros((len(rows), network.input_size))
+        atoms = np.arange(len(rows)) if conjunction.atoms is None else conjunction.atoms
+        scales = np.ones(len(rows)) if conjunction.scales is None else conjunction.scales
         self._space = _binding.Space(
             compiled,
             np.ascontiguousarray(rows.coefficients),
@@ -200,6 +219,11 @@ class Explorer:
             settings.tight_tolerance,
             settings.hand_crafted,
             settings.least_interval,
+            settings.margin,
+            log,
+            index_bytes,
+            np.ascontiguousarray(atoms, dtype=np.uint32),
+            np.ascontiguousarray(scales, dtype=np.float64),
             variant,
         )
         self._sizes = tuple(layer.size for layer in network.layers)
@@ -249,11 +273,25 @@ class Explorer:
         chosen = tuple(np.split(sides[: sum(self._sizes)].copy(), ends)) if sides.any() else None
         return Region(low, high, half_spaces, chosen, self.neurons(record))
 
+    def nodes_from(self, first: int) -> None:
+        """Number the regions that splits make from now on, two for each split; for the log."""
+        self._space.next_node = first
+
+    def take_log(self) -> bytes:
+        """Entries of a proof for all that was done since the last call.
+
+        The record of a region carries its number in the proof (``layout["node"]``).  Every region that is bounded ends in
+        one entry: a split, a refutation, that it is empty, or, where it stays open without having been split, that its
+        bounds were tightened.  A region whose work was stopped has none, and :meth:`descend` logs nothing.
+        """
+        return bytes(self._space.take_log())
+
     def analyse(
         self,
         record: Vector,
         sides: NDArray[np.int8],
         *,
+        claim: bool = True,
         deadline: float = np.inf,
         cancel: NDArray[np.int32] = NEVER,
     ) -> tuple[End, float, Vector, Vector, Vector, Vector]:
@@ -263,6 +301,8 @@ class Explorer:
         ----------
         record, sides
             The region, from :meth:`record`.
+        claim
+            Whether the log may say that a bound of the rows closes the region; without, the caller goes on with it.
         deadline, cancel
             As for :meth:`explore`; a region that is given up in the middle ends as :attr:`End.STOPPED`.
 
@@ -273,7 +313,7 @@ class Explorer:
             slopes (shape ``(2, neurons)``, lower and upper lines; both that of the free line for a hinge) and the
             rows' weights.
         """
-        end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides, deadline, cancel)
+        end, value, row, minimiser, slopes, weights = self._space.analyse(record, sides, claim, deadline, cancel)
         return End(end), value, row, minimiser, slopes[:-1].reshape(2, -1), weights
 
     def sharpen(

@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, language_level=3
 """The thin layer between NumPy arrays and the compiled kernel; use :mod:`slir_milp.bounds.kernel` instead."""
 
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
@@ -44,10 +44,10 @@ cdef extern from "slir.h" nogil:
         int split_inputs, split_activations, warm_start, interval_step, use_half_space, report_tight
         double tight_tolerance
         int hand_crafted
-        double least_interval
+        double least_interval, margin
     ctypedef struct slir_layout:
-        int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset
-        int has_half_space, has_slope, settled, depth, volume, bound, size
+        int lower, upper, neuron_lower, neuron_upper, slope, weight, normal, offset, charge
+        int has_half_space, has_slope, settled, depth, volume, bound, node, size
     ctypedef struct slir_counts:
         int64_t regions
         int64_t ended[7]
@@ -57,14 +57,22 @@ cdef extern from "slir.h" nogil:
         double *records
         int8_t *sides
         int64_t count, capacity
+    ctypedef struct slir_log:
+        int on, index_bytes, failed
+        uint8_t *bytes
+        size_t size, capacity
+        uint64_t next_node
+        const uint32_t *atoms
+        const double *scales
     ctypedef struct slir_space:
         pass
     ctypedef struct slir_kernel:
         const char *name
-        slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *)
+        slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *, const slir_log *)
         void (*close)(slir_space *)
+        slir_log *(*log)(slir_space *)
         int (*analyse)(
-            slir_space *, double *, int8_t *, double, const int *, double *, double *, double *, double *, double *
+            slir_space *, double *, int8_t *, int, double, const int *, double *, double *, double *, double *, double *
         ) noexcept nogil
         int (*explore)(
             slir_space *, slir_stack *, slir_stack *, int64_t, double, const int *, double *, slir_counts *
@@ -174,10 +182,14 @@ cdef class Space:
                   int ascent_steps, double first_step, double decay, double curve_step, double curve_decay,
                   double patience, bint split_inputs, bint split_activations,
                   bint warm_start, bint interval_step, bint use_half_space, bint report_tight, double tight_tolerance,
-                  bint hand_crafted, double least_interval, str variant=""):
+                  bint hand_crafted, double least_interval, double margin, bint log, int index_bytes,
+                  const uint32_t[::1] atoms, const double[::1] scales, str variant=""):
         cdef slir_settings settings
+        cdef slir_log first
         self.owner = net
-        self.kept = [coefficients, inputs, constants, cost, strict, least_width]
+        self.kept = [coefficients, inputs, constants, cost, strict, least_width, atoms, scales]
+        if atoms.shape[0] != coefficients.shape[0] or scales.shape[0] != coefficients.shape[0]:
+            raise ValueError("atoms or scales have the wrong size")
         if least_width.shape[0] != net.net.inputs:
             raise ValueError("least_width has the wrong size")
         self.clause.least_width = &least_width[0]
@@ -190,10 +202,13 @@ cdef class Space:
         settings.warm_start, settings.interval_step = warm_start, interval_step
         settings.use_half_space, settings.report_tight = use_half_space, report_tight
         settings.tight_tolerance, settings.hand_crafted = tight_tolerance, hand_crafted
-        settings.least_interval = least_interval
+        settings.least_interval, settings.margin = least_interval, margin
+        first.on, first.index_bytes, first.failed = log, index_bytes, 0
+        first.bytes, first.size, first.capacity, first.next_node = NULL, 0, 0, 1
+        first.atoms, first.scales = &atoms[0], &scales[0]
         self.kernel = _kernel(variant)
         self.layout = slir_layout_of(&net.net, &self.clause)
-        self.space = self.kernel.open(&net.net, &self.clause, &settings)
+        self.space = self.kernel.open(&net.net, &self.clause, &settings, &first if log else NULL)
         if self.space == NULL:
             raise MemoryError
 
@@ -211,7 +226,23 @@ cdef class Space:
         """Name of the instruction set in use."""
         return self.kernel.name.decode()
 
-    def analyse(self, double[::1] record, int8_t[::1] sides, double deadline, const int[::1] cancel):
+    @property
+    def next_node(self):
+        """Number of the next region that a split makes."""
+        return self.kernel.log(self.space).next_node
+
+    @next_node.setter
+    def next_node(self, uint64_t number):
+        self.kernel.log(self.space).next_node = number
+
+    def take_log(self):
+        """Entries since the last call."""
+        cdef slir_log *log = self.kernel.log(self.space)
+        taken = <bytes>(<char *>log.bytes)[:log.size] if log.size else b""
+        log.size = 0
+        return taken
+
+    def analyse(self, double[::1] record, int8_t[::1] sides, bint claim, double deadline, const int[::1] cancel):
         """Bound one region in place: ``(end, value, row, minimiser, slopes, weights)``."""
         cdef double value = 0.0
         cdef double[::1] row = np.zeros(self.owner.net.inputs + 1)
@@ -223,8 +254,10 @@ cdef class Space:
         if record.shape[0] != self.layout.size or sides.shape[0] < self.owner.net.neurons:
             raise ValueError("the region's record has the wrong size")
         with nogil:
-            end = self.kernel.analyse(self.space, &record[0], side, deadline, &cancel[0], &value, &row[0], &point[0],
+            end = self.kernel.analyse(self.space, &record[0], side, claim, deadline, &cancel[0], &value, &row[0], &point[0],
                                       &slopes[0], &weights[0])
+        if self.kernel.log(self.space).failed:
+            raise MemoryError
         return (end, value, np.asarray(row), np.asarray(point), np.asarray(slopes), np.asarray(weights))
 
     def sharpen(self, double[::1] record, const int8_t[::1] sides, int most, int steps, double deadline,
@@ -236,7 +269,7 @@ cdef class Space:
             raise ValueError("the region's record has the wrong size")
         with nogil:
             end = self.kernel.sharpen(self.space, &record[0], side, most, steps, deadline, &cancel[0])
-        if end < 0:
+        if end < 0 or self.kernel.log(self.space).failed:
             raise MemoryError
         return end
 

@@ -115,21 +115,23 @@ static double bound_combination(slir_space *s, const double *weights, double *co
     memcpy(s->row, a, (size_t)s->padded_inputs * sizeof(double));
     *constant_out = settled(s, constant - cost * (1.0 + 0x1p-30), error, mass);
     *rounding = constant - *constant_out;
-    for (int q = 0; q < s->inputs; q++) *rounding += 2.0 * fabs(s->row[q]) * s->charge[q];
+    *rounding += input_charge(s, s->row);
     return region_minimum(s, s->row, *constant_out, mix);
 }
 
-/* A combination refutes the conjunction when its bound is positive, or zero and some row in it is strict. */
-static int refutes(const slir_space *s, double value, const double *weights) {
-    if (value > 0) return 1;
-    if (!(value >= 0)) return 0;
+/* Whether the best combination refutes the conjunction: its bound is positive, or zero and some row in it is strict.  With
+ * a margin zero is not enough. */
+static int refutes(const slir_space *s, double value) {
+    const double *weights = s->best_weights;
+    if (is_past(s, value, s->best_rounding)) return 1;
+    if (!(value >= 0) || s->settings.margin > 0) return 0;
     for (int r = 0; r < s->clause->rows; r++)
         if (weights[r] > 0 && s->clause->strict[r]) return 1;
     return 0;
 }
 
-static void keep_best(slir_space *s, double value, double constant, double *best, double *best_constant) {
-    *best = value, *best_constant = constant;
+static void keep_best(slir_space *s, double value, double constant, double rounding, double *best, double *best_constant) {
+    *best = value, *best_constant = constant, s->best_rounding = rounding;
     memcpy(s->best_row, s->row, (size_t)s->padded_inputs * sizeof(double));
     memcpy(s->best_point, s->point, (size_t)s->padded_inputs * sizeof(double));
     memcpy(s->best_weights, s->weights, (size_t)s->clause->rows * sizeof(double));
@@ -142,28 +144,31 @@ static void keep_best(slir_space *s, double value, double constant, double *best
             lower[v->index[i]] = own ? v->lower_slope[i] : v->upper_slope[i];
             upper[v->index[i]] = hinge && own ? v->lower_slope[i] : v->upper_slope[i];
         }
+        for (int i = 0; i < v->alive && s->settings.split_activations; i++)
+            if (v->side[i]) s->best_multipliers[s->net->first[k] + v->index[i]] = v->multiplier[i];
     }
+    keep_used(s, s->net->depth);
+}
+
+/* Moves the free slope of a hinge, uphill: its line touches at zero, so the derivative is coefficient × argument. */
+static void step_hinge(const slir_map *map, slir_level *v, int i, double step) {
+    double rise = v->trace[i] * v->argument[i], *slope = v->convex[i] ? &v->lower_slope[i] : &v->upper_slope[i];
+    double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]], range = positive - negative;
+    if ((v->trace[i] > 0) != v->convex[i] || !(rise != 0.0) || !(fabs(range) < INFINITY)) return;
+    double move = (rise > 0) == (range > 0) ? step : -step;
+    *slope = shared_slope(negative, positive, floor(SHARES * ((*slope - negative) / range + move) + 0.5));
 }
 
 /* Moves the slope that was used by a share of its range, uphill.  Its derivative is coefficient × (argument − touching
- * point); a hinge's free line touches at zero. */
-static void step_slope(const slir_map *map, slir_level *v, int i, double step) {
-    double c = v->trace[i], touch = 0.0, least, greatest;
-    int above = !(c > 0);
-    if (v->curve[i])
-        touch = above ? v->upper_touch[i] : v->lower_touch[i], least = v->interval[i].least, greatest = v->interval[i].greatest;
-    else {
-        if ((c > 0) != v->convex[i]) return;
-        double negative = map->negative[v->index[i]], positive = map->positive[v->index[i]];
-        /* Clipped to the hinge's own slopes, not to sums of them: a line outside would not enclose it. */
-        least = negative < positive ? negative : positive, greatest = negative < positive ? positive : negative;
-    }
-    double rise = c * (v->argument[i] - touch), range = greatest - least;
+ * point). */
+static void step_curve(slir_level *v, int i, double step) {
+    int above = !(v->trace[i] > 0);
+    double touch = above ? v->upper_touch[i] : v->lower_touch[i], least = v->interval[i].least, greatest = v->interval[i].greatest;
+    double rise = v->trace[i] * (v->argument[i] - touch), range = greatest - least;
     if (!(rise != 0.0) || !(range < INFINITY)) return;
     double *slope = above ? &v->upper_slope[i] : &v->lower_slope[i];
     double next = *slope + (rise > 0 ? step : -step) * range;
     *slope = !(next > least) ? least : next > greatest ? greatest : next;
-    if (!v->curve[i]) return;
     if (above) shift_upper(v, i);
     else shift_lower(v, i);
 }
@@ -193,7 +198,8 @@ static void step_slopes(slir_space *s, int upto, double step, double curve_step)
         if (s->settings.split_activations)
             for (int i = 0; i < v->alive; i++) largest = fabs(v->trace[i]) > largest ? fabs(v->trace[i]) : largest;
         for (int i = 0; i < v->alive; i++) {
-            if (v->open[i]) step_slope(&s->net->maps[k], v, i, v->curve[i] ? curve_step : step);
+            if (v->open[i] && v->curve[i]) step_curve(v, i, curve_step);
+            else if (v->open[i]) step_hinge(&s->net->maps[k], v, i, step);
             if (v->side[i]) step_multiplier(v, i, step * largest);
         }
     }
@@ -252,12 +258,12 @@ static double ascend(slir_space *s, double *constant, int *tight, slir_counts *c
         if (counts) counts->steps++;
         minimiser(s, s->row, mix, s->point);
         if (value > best || t == 0) {
-            keep_best(s, value, at, &best, constant);
+            keep_best(s, value, at, rounding, &best, constant);
             *tight = value + 4.0 * rounding + s->settings.tight_tolerance >= 0;
         }
         if (t == 0) first = value;
         if (t >= 2 && -best > s->settings.patience * (best - first)) break; /* it will not get there */
-        if (refutes(s, best, s->best_weights) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
+        if (refutes(s, best) || t >= s->settings.ascent_steps || !(value > -INFINITY)) break;
         walk_forward(s, s->point, net->depth);
         value_rows(s, s->point, s->row_values);
         step_slopes(s, net->depth, step, curve_step);

@@ -4,6 +4,7 @@
 #include "envelope.h"
 #include "walk.h"
 #include "neurons.h"
+#include "proof.h"
 #include "ascent.h"
 #include "branch.h"
 #include "explore.h"
@@ -15,5 +16,5 @@
 #define SLIR_TEXT(a) SLIR_TEXT2(a)
 
 const slir_kernel SLIR_JOIN(slir_kernel_, SLIR_NAME) = {
-    SLIR_TEXT(SLIR_NAME), space_open, space_close, analyse, explore, descend, evaluate, sharpen,
+    SLIR_TEXT(SLIR_NAME), space_open, space_close, log_of, analyse, explore, descend, evaluate, sharpen,
 };

@@ -81,8 +81,8 @@ static double split_point(const slir_curve *curve, const slir_interval *v) {
     return best;
 }
 
-/* Puts a neuron below its point of division in the first region, above in the second. */
-static void split_neuron(slir_space *s, int neuron, double *first, double *second, int8_t *first_side, int8_t *second_side) {
+/* Puts a neuron below its point of division in the first region, above in the second; returns that point. */
+static double split_neuron(slir_space *s, int neuron, double *first, double *second, int8_t *first_side, int8_t *second_side) {
     int k = 0;
     while (k + 1 < s->net->depth && s->net->first[k + 1] <= neuron) k++;
     first[s->layout.settled] = second[s->layout.settled] = k;
@@ -94,7 +94,8 @@ static void split_neuron(slir_space *s, int neuron, double *first, double *secon
             first[s->layout.neuron_upper + neuron] = second[s->layout.neuron_lower + neuron] = at;
             first_side[neuron] = before > 0 ? 2 : -1;
             second_side[neuron] = before == -1 || before == 2 ? 2 : 1;
-            return;
+            return at;
         }
     first_side[neuron] = -1, second_side[neuron] = 1;
+    return 0.0;
 }

@@ -27,8 +27,17 @@ static int lines_of(double negative, double positive, double lower, double upper
     return 1;
 }
 
+/* The longer half-line of a hinge; one that is as long but for rounding does not count as longer, so that everybody who
+ * bounds the region chooses alike. */
 static inline double start_slope(double negative, double positive, double lower, double upper) {
-    return upper > -lower ? positive : negative;
+    return upper > -lower * (1.0 + 0x1p-20) ? positive : negative;
+}
+
+/* Slopes of a hinge's free line are multiples of a share of the way between the hinge's own: a proof is to be small. */
+#define SHARES 128.0
+
+static inline double shared_slope(double negative, double positive, double k) {
+    return k <= 0 ? negative : k >= SHARES ? positive : negative + (positive - negative) * (k / SHARES);
 }
 
 /* Range of a hinge over an interval, not rounded. */
@@ -105,6 +114,10 @@ static void restrict_level(slir_space *s, int k, const double *lower, const doub
             v->lower_slope[m] = ls, v->lower_offset[m] = lo, v->upper_slope[m] = us, v->upper_offset[m] = uo;
             v->height[m] = height, v->convex[m] = map->positive[i] > map->negative[i], v->curve[m] = NULL;
             hinge_range(map->negative[i], map->positive[i], lower[i], upper[i], &v->range_low[m], &v->range_high[m]);
+        }
+        if (s->log.on) {
+            double *start = s->start_slopes + s->net->first[k] + i;
+            start[0] = best_lower[i], start[s->net->neurons] = best_upper[i];
         }
         v->index[m] = i, v->open[m] = (uint8_t)open;
         v->charge[m] = map->charge[i], v->bias[m] = map->bias[i];

@@ -12,6 +12,7 @@ static void enter_region(slir_space *s, const double *record) {
     if (record[at->has_half_space] != 0.0) {
         memcpy(s->normals + (int64_t)s->half_spaces * s->padded_inputs, record + at->normal,
                (size_t)s->inputs * sizeof(double));
+        s->charges[s->half_spaces] = record[at->charge];
         s->offsets[s->half_spaces++] = record[at->offset];
     }
 }
@@ -23,9 +24,12 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     const slir_net *net = s->net;
     enter_region(s, record);
     *value = INFINITY, *constant = 0.0;
-    for (int h = 0; h < s->half_spaces; h++)
-        if (box_minimum(s, s->normals + (int64_t)h * s->padded_inputs, s->offsets[h]) > 0) return SLIR_CLOSED_INHERITED;
-    int end = bound_neurons(s, (int)record[at->settled], record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
+    for (int h = 0; h < s->half_spaces; h++) {
+        const double *normal = s->normals + (int64_t)h * s->padded_inputs;
+        double least = box_minimum(s, normal, s->offsets[h]);
+        if (least > 0 && is_past(s, least, s->charges[h] + input_charge(s, normal))) return SLIR_CLOSED_INHERITED;
+    }
+    int end = bound_neurons(s, first_bounded(s, record), record + at->neuron_lower, record + at->neuron_upper, sides), tight = 0;
     if (end != SLIR_OPEN) return end;
     if (s->settings.warm_start && record[at->has_slope] != 0.0) {
         memcpy(s->weights, record + at->weight, (size_t)s->clause->rows * sizeof(double));
@@ -45,7 +49,7 @@ static int bound_region(slir_space *s, double *record, const int8_t *sides, doub
     } else
         start_weights(s);
     *value = ascend(s, constant, &tight, counts);
-    if (refutes(s, *value, s->best_weights)) return SLIR_CLOSED_BOUND;
+    if (refutes(s, *value)) return SLIR_CLOSED_BOUND;
     return tight && s->settings.report_tight ? SLIR_TIGHT : SLIR_OPEN;
 }
 
@@ -133,11 +137,12 @@ static int descend(slir_space *s, const double *root, double *x, double radius, 
     return met;
 }
 
-static int analyse(slir_space *s, double *record, int8_t *sides, double deadline, const volatile int *cancel,
+static int analyse(slir_space *s, double *record, int8_t *sides, int claim, double deadline, const volatile int *cancel,
                    double *value, double *row, double *minimiser_out, double *slopes, double *weights) {
     double constant;
     s->cancel = cancel, s->deadline = deadline;
     int end = bound_region(s, record, sides, value, &constant, NULL);
+    log_end(s, record, end == SLIR_CLOSED_BOUND && !claim ? SLIR_OPEN : end, constant);
     if (end == SLIR_STOPPED) *value = -INFINITY;
     if (end == SLIR_OPEN || end == SLIR_TIGHT || end == SLIR_CLOSED_BOUND) {
         memcpy(row, s->best_row, (size_t)s->inputs * sizeof(double));
@@ -162,7 +167,7 @@ static int reserve(slir_stack *stack, int64_t more, int64_t record_size, int64_t
     return 1;
 }
 
-/* Splits the region on top of the stack in two, in place.  The caller has reserved room for one more. */
+/* Splits the region on top of the stack in two, in place, and logs that.  The caller has reserved room for one more. */
 static int split_region(slir_space *s, slir_stack *open, double value, double constant, slir_counts *counts) {
     const slir_layout *at = &s->layout;
     int64_t size = at->size, neurons = s->net->neurons;
@@ -172,23 +177,26 @@ static int split_region(slir_space *s, slir_stack *open, double value, double co
     int input = s->settings.split_inputs ? input_to_split(s, &input_score) : -1;
     int neuron = s->settings.split_activations ? neuron_to_split(s, &neuron_score) : -1;
     if (input < 0 && neuron < 0) return 0;
+    int from = first_bounded(s, first), inherits = s->settings.use_half_space && constant > -INFINITY;
     first[at->depth] += 1.0, first[at->volume] *= 0.5, first[at->bound] = value;
     if (counts->max_depth < first[at->depth]) counts->max_depth = first[at->depth];
     memcpy(first + at->slope, s->best_slopes, 2 * (size_t)neurons * sizeof(double));
     memcpy(first + at->weight, s->best_weights, (size_t)s->clause->rows * sizeof(double));
     first[at->has_slope] = 1.0;
-    if (s->settings.use_half_space && constant > -INFINITY) {
+    if (inherits) {
         memcpy(first + at->normal, s->best_row, (size_t)s->inputs * sizeof(double));
-        first[at->offset] = constant, first[at->has_half_space] = 1.0;
+        first[at->offset] = constant, first[at->charge] = s->best_rounding, first[at->has_half_space] = 1.0;
     }
     memcpy(second, first, (size_t)size * sizeof(double));
     memcpy(second_side, first_side, (size_t)neurons);
     if (input >= 0 && (neuron < 0 || input_score >= neuron_score)) {
         first[at->upper + input] = second[at->lower + input] = s->centre[input];
         first[at->settled] = second[at->settled] = 0.0;
+        log_split(s, ENTRY_SPLIT_INPUT, from, input, s->centre[input], inherits, first + at->node, second + at->node);
         counts->input_splits++;
     } else {
-        split_neuron(s, neuron, first, second, first_side, second_side);
+        double value_there = split_neuron(s, neuron, first, second, first_side, second_side);
+        log_split(s, ENTRY_SPLIT_NEURON, from, neuron, value_there, inherits, first + at->node, second + at->node);
         counts->activation_splits++;
     }
     open->count++;
@@ -218,20 +226,24 @@ static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t 
         int8_t *sides = s->settings.split_activations ? open->sides + (open->count - 1) * neurons : NULL;
         int end = bound_region(s, record, sides, &value, &constant, counts), found = 0;
         if (end == SLIR_STOPPED) break;
+        if (end != SLIR_OPEN && end != SLIR_TIGHT) log_end(s, record, end, constant);
         counts->regions++;
         if (end == SLIR_OPEN || end == SLIR_TIGHT) {
             double margin;
             found = looks_like_a_witness(s, s->best_point, &margin);
             if (found) memcpy(candidate, s->best_point, (size_t)s->inputs * sizeof(double));
             if (!found && s->settings.use_half_space &&
-                !check_contradictions(s, record + at->neuron_lower, record + at->neuron_upper))
+                !check_contradictions(s, record + at->neuron_lower, record + at->neuron_upper)) {
                 end = SLIR_CLOSED_EMPTY;
+                log_contradiction(s, record);
+            }
             if (end == SLIR_OPEN && !found) aim_at_largest_row(s);
             if (end == SLIR_OPEN && !split_region(s, open, value, constant, counts)) end = SLIR_LEAF;
         }
         counts->ended[end]++;
         if (end == SLIR_LEAF || end == SLIR_TIGHT) {
             if (!reserve(leaves, 1, size, neurons)) return -1;
+            log_end(s, record, end, constant);
             record[at->bound] = value;
             memcpy(leaves->records + leaves->count * size, record, (size_t)size * sizeof(double));
             memcpy(leaves->sides + leaves->count * neurons, open->sides + (open->count - 1) * neurons, (size_t)neurons);
@@ -240,6 +252,7 @@ static int explore(slir_space *s, slir_stack *open, slir_stack *leaves, int64_t 
             counts->closed_volume += record[at->volume];
             open->count--;
         }
+        if (s->log.failed) return -1;
         if (found) return 1;
     }
     return 0;

@@ -37,12 +37,14 @@ slir_layout slir_layout_of(const slir_net *net, const slir_clause *clause) {
     at.weight = next, next += clause->rows;
     at.normal = next, next += net->inputs;
     at.offset = next++;
+    at.charge = next++;
     at.has_half_space = next++;
     at.has_slope = next++;
     at.settled = next++;
     at.depth = next++;
     at.volume = next++;
     at.bound = next++;
+    at.node = next++;
     at.size = next;
     return at;
 }

@@ -1,7 +1,17 @@
 /* Bounds of every pre-activation of a region, layer by layer. */
 
-/* Plain interval arithmetic from the activations below, for the unstable neurons in `list`; tightens lower and upper. */
-static void interval_step(slir_space *s, int k, const int *list, int count, double *lower, double *upper) {
+/* Takes a neuron's new bounds over where they tighten the old ones, given what rounding was charged in them.  Returns 0 if
+ * that leaves no value; if it does so by no more than the margin, the old bounds stay. */
+static int tighten(slir_space *s, double low, double high, double charge, double *lower, double *upper) {
+    low = low > *lower ? low : *lower, high = high < *upper ? high : *upper;
+    if (low > high) return !is_past(s, low - high, charge);
+    *lower = low, *upper = high;
+    return 1;
+}
+
+/* Plain interval arithmetic from the activations below, for the unstable neurons in `list`; tightens lower and upper.
+ * Returns 0 if one of them has no value left. */
+static int interval_step(slir_space *s, int k, const int *list, int count, double *lower, double *upper) {
     const slir_map *map = &s->net->maps[k];
     const slir_level *below = &s->levels[k - 1];
     double *centre = s->interval_centre, *radius = s->interval_radius;
@@ -23,9 +33,9 @@ static void interval_step(slir_space *s, int k, const int *list, int count, doub
         }
         /* Both sums are over at most `columns` terms of size |W|·m: the charge bounds each one's rounding. */
         double mid = total(middle) + map->bias[i], far = total(reach) + 4.0 * map->charge[i] + s->net->underflow;
-        if (mid - far > lower[i]) lower[i] = mid - far;
-        if (mid + far < upper[i]) upper[i] = mid + far;
+        if (!tighten(s, mid - far, mid + far, 8.0 * map->charge[i] + s->net->underflow, &lower[i], &upper[i])) return 0;
     }
+    return 1;
 }
 
 static double now(void) {
@@ -57,11 +67,15 @@ static int bound_some(slir_space *s, int k, const int *list, int count, double *
         int i = list[c], r = 2 * c;
         slir_mix mix;
         const double *plus = a + (int64_t)r * s->width, *minus = plus + s->width;
-        double low = region_minimum(s, plus, settled(s, s->constants[r], s->errors[r], s->masses[r]), &mix);
-        double high = -region_minimum(s, minus, settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]), &mix);
-        if (low > lower[i]) lower[i] = low;
-        if (high < upper[i]) upper[i] = high;
-        if (lower[i] > upper[i]) return 0;
+        double at_plus = settled(s, s->constants[r], s->errors[r], s->masses[r]);
+        double at_minus = settled(s, s->constants[r + 1], s->errors[r + 1], s->masses[r + 1]);
+        double low = region_minimum(s, plus, at_plus, &mix), high = -region_minimum(s, minus, at_minus, &mix), charge = 0.0;
+        if (s->settings.margin > 0)
+            charge = s->constants[r] - at_plus + s->constants[r + 1] - at_minus + input_charge(s, plus) + input_charge(s, minus);
+        if (!tighten(s, low, high, charge, &lower[i], &upper[i])) {
+            s->crossed = net->first[k] + i;
+            return 0;
+        }
         if (s->settings.split_inputs) {
             double sum = 0.0, *share = s->share_all + (int64_t)(net->first[k] + i) * s->inputs;
             for (int q = 0; q < s->inputs; q++) sum += share[q] = (fabs(plus[q]) + fabs(minus[q])) * s->half_width[q];
@@ -72,10 +86,17 @@ static int bound_some(slir_space *s, int k, const int *list, int count, double *
     return 1;
 }
 
-/* Bounds all but the first `settled` layers, which a split of a later neuron leaves as they were.  Returns SLIR_OPEN,
+/* The first layer whose neurons are bounded afresh: a split of a neuron leaves the layers before its own as they were, but
+ * where inputs are split the shares in the widths would be missing. */
+static int first_bounded(const slir_space *s, const double *record) {
+    return s->settings.split_inputs ? 0 : (int)record[s->layout.settled];
+}
+
+/* Bounds all but the first `settled` layers.  Returns SLIR_OPEN,
  * SLIR_CLOSED_EMPTY if some neuron has no value left, or SLIR_STOPPED; what was tightened is sound. */
 static int bound_neurons(slir_space *s, int settled, double *neuron_lower, double *neuron_upper, const int8_t *sides) {
     const slir_net *net = s->net;
+    s->restricted = 0;
     for (int k = 0; k < net->depth; k++) {
         const slir_map *map = &net->maps[k];
         double *lower = neuron_lower + net->first[k], *upper = neuron_upper + net->first[k];
@@ -88,11 +109,11 @@ static int bound_neurons(slir_space *s, int settled, double *neuron_lower, doubl
                     if (side[i] < 0 && upper[i] > 0) upper[i] = 0;
                 }
             }
-        int known = k < settled && !s->settings.split_inputs; /* shares in the widths would be missing */
+        int known = k < settled;
         if (k && s->settings.interval_step && !known) {
             for (int i = 0; i < map->rows; i++)
                 if (is_unstable(net, map, i, lower[i], upper[i])) list[count++] = i;
-            interval_step(s, k, list, count, lower, upper);
+            if (!interval_step(s, k, list, count, lower, upper)) return SLIR_CLOSED_EMPTY;
             count = 0;
         }
         for (int i = 0; i < map->rows && !known; i++)
@@ -104,21 +125,29 @@ static int bound_neurons(slir_space *s, int settled, double *neuron_lower, doubl
         }
         restrict_level(s, k, lower, upper, side);
         restrict_matrix(s, k);
+        s->restricted = k + 1;
     }
     return SLIR_OPEN;
 }
 
 /* Bounds inherited from ancestors hold for counterexamples only, since half-spaces went into them.  A point of the box may
  * therefore lie outside, and then the box may hold no counterexample at all: the neurons whose true values at the
- * minimiser (in `s->true_values`) contradict their bounds are bounded afresh.  Returns 0 if that leaves one no value. */
+ * minimiser (in `s->true_values`) contradict their bounds are bounded afresh.  Returns 0 if that leaves one no value, and
+ * nothing is changed otherwise: bounds that took the row's lines are hardly tighter, and would make a proof longer. */
 static int check_contradictions(slir_space *s, double *neuron_lower, double *neuron_upper) {
+    enum { most = 16 };
+    double kept_lower[most], kept_upper[most];
     for (int k = 0; k < s->net->depth; k++) {
         double *lower = neuron_lower + s->net->first[k], *upper = neuron_upper + s->net->first[k];
         const double *at = s->true_values + s->net->first[k];
-        int count = 0;
-        for (int i = 0; i < s->net->maps[k].rows && count < s->chunk / 2; i++)
-            if (at[i] < lower[i] - 1e-9 || at[i] > upper[i] + 1e-9) s->unstable[count++] = i;
-        if (count) return bound_some(s, k, s->unstable, count, lower, upper);
+        int count = 0, *list = s->unstable;
+        for (int i = 0; i < s->net->maps[k].rows && count < most; i++)
+            if (at[i] < lower[i] - 1e-9 || at[i] > upper[i] + 1e-9)
+                kept_lower[count] = lower[i], kept_upper[count] = upper[i], list[count++] = i;
+        if (!count) continue;
+        int some = bound_some(s, k, list, count, lower, upper);
+        for (int c = 0; c < count; c++) lower[list[c]] = kept_lower[c], upper[list[c]] = kept_upper[c];
+        return some;
     }
     return 1;
 }

@@ -15,8 +15,9 @@ static void exchange_lines(slir_space *s, int upto, double *kept, int restore) {
     }
 }
 
-/* Lower bound of sign·(pre-activation i of layer k), by an ascent from the lines as they are. */
-static double ascend_neuron(slir_space *s, int k, int i, double sign, int steps) {
+/* Lower bound of sign·(pre-activation i of layer k), by an ascent from the lines as they are, and what rounding was charged
+ * in it. */
+static double ascend_neuron(slir_space *s, int k, int i, double sign, int steps, double *charge) {
     const slir_map *map = &s->net->maps[k];
     double best = -INFINITY, step = s->settings.first_step, curve_step = s->settings.curve_step;
     for (int t = 0;; t++) {
@@ -24,8 +25,11 @@ static double ascend_neuron(slir_space *s, int k, int i, double sign, int steps)
         slir_mix mix;
         gather_row(s, k, i, sign, a);
         walk_back(s, k, 1, &a, &b, &constant, &error, &mass, 1);
-        double value = region_minimum(s, a, settled(s, constant, error, mass), &mix);
-        if (value > best) best = value;
+        double base = settled(s, constant, error, mass), value = region_minimum(s, a, base, &mix);
+        if (value > best || t == 0) {
+            best = value, *charge = constant - base + input_charge(s, a);
+            keep_used(s, k);
+        }
         if (t >= steps || !(value > -INFINITY)) return best;
         minimiser(s, a, mix, s->point);
         walk_forward(s, s->point, k);
@@ -46,7 +50,8 @@ static int sharpen(slir_space *s, double *record, const int8_t *sides, int most,
     const slir_net *net = s->net;
     double value, constant;
     s->cancel = cancel, s->deadline = deadline;
-    int end = bound_region(s, record, sides, &value, &constant, NULL);
+    int end = bound_region(s, record, sides, &value, &constant, NULL), divided = s->settings.split_activations;
+    log_end(s, record, end, constant);
     if (end != SLIR_OPEN && end != SLIR_TIGHT) return end;
     double *paid = calloc((size_t)net->neurons + 1, sizeof *paid), *kept = malloc(((size_t)net->neurons + 8u * (size_t)net->depth + 8) * 6 * sizeof *kept);
     double **order = malloc(((size_t)net->neurons + 1) * sizeof *order);
@@ -62,6 +67,9 @@ static int sharpen(slir_space *s, double *record, const int8_t *sides, int most,
     }
     if (end >= 0) qsort(order, (size_t)count, sizeof *order, by_score);
     for (int r = most; r < count && end >= 0; r++) *order[r] = 0.0;
+    s->settings.split_activations = 0; /* no multipliers: they are chosen for the conjunction's row */
+    if (net->depth && end >= 0) /* nor are its lines */
+        restrict_level(s, 0, record + s->layout.neuron_lower, record + s->layout.neuron_upper, sides);
     for (int k = 1; k < net->depth && end >= 0 && end != SLIR_STOPPED; k++) {
         double *lower = record + s->layout.neuron_lower + net->first[k], *upper = record + s->layout.neuron_upper + net->first[k];
         const slir_map *map = &net->maps[k];
@@ -69,6 +77,7 @@ static int sharpen(slir_space *s, double *record, const int8_t *sides, int most,
         int *list = s->unstable, open = 0;
         for (int i = 0; i < map->rows; i++)
             if (is_unstable(net, map, i, lower[i], upper[i])) list[open++] = i;
+        log_tightening(s, record, k, k + 1);
         for (int from = 0; from < open; from += s->chunk / 2) {
             int upto = from + s->chunk / 2 < open ? from + s->chunk / 2 : open;
             if (!bound_some(s, k, list + from, upto - from, lower, upper)) { end = SLIR_CLOSED_EMPTY; break; }
@@ -78,19 +87,22 @@ static int sharpen(slir_space *s, double *record, const int8_t *sides, int most,
         exchange_lines(s, k, kept, 0);
         for (int i = 0; i < map->rows; i++) {
             if (!(paid[net->first[k] + i] > 0)) continue;
+            double ends[2], charges[2];
             for (int side = 0; side < 2; side++) {
-                double bound = ascend_neuron(s, k, i, side ? -1.0 : 1.0, steps);
-                if (side == 0 && bound > lower[i]) lower[i] = bound;
-                if (side == 1 && -bound < upper[i]) upper[i] = -bound;
+                double bound = ascend_neuron(s, k, i, side ? -1.0 : 1.0, steps, &charges[side]);
+                ends[side] = side ? -bound : bound;
+                if (side ? ends[1] < upper[i] : ends[0] > lower[i]) log_neuron(s, record, k, net->first[k] + i, side ? -1 : 1);
                 exchange_lines(s, k, kept, 1);
             }
-            if (lower[i] > upper[i]) { end = SLIR_CLOSED_EMPTY; break; }
+            if (!tighten(s, ends[0], ends[1], charges[0] + charges[1], &lower[i], &upper[i])) { end = SLIR_CLOSED_EMPTY; break; }
             if (must_stop(s)) { end = SLIR_STOPPED; break; }
         }
         if (end == SLIR_CLOSED_EMPTY || end == SLIR_STOPPED) break;
         restrict_level(s, k, lower, upper, sides ? sides + net->first[k] : NULL);
         restrict_matrix(s, k);
     }
+    if (end == SLIR_CLOSED_EMPTY) log_empty(s, record, NO_LAYER);
+    s->settings.split_activations = divided;
     free(paid), free(kept), free(order);
     return end;
 }

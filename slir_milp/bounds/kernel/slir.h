@@ -60,6 +60,7 @@ typedef struct {
     double tight_tolerance;   /* how much more than rounding may keep them open */
     int hand_crafted;         /* start from the usual tangents and chords, not from least area? */
     double least_interval;    /* a curve's interval is split only if it is wider than that many times its larger end (or one) */
+    double margin;            /* by how many times its rounding charge a bound has to be past zero to close a region */
 } slir_settings;
 
 /* A region as the search stores it: `record_size` doubles, and one byte per neuron for the side it is on:
@@ -70,11 +71,13 @@ typedef struct {
     int slope;                    /* slopes of the parent's best bound: every neuron's lower line, then the upper ones */
     int weight;                   /* the parent's weights of the rows */
     int normal, offset;           /* the half-space normal·x + offset ≤ 0 */
+    int charge;                   /* what rounding was charged in it */
     int has_half_space, has_slope;
     int settled;                  /* layers whose bounds the last split did not touch */
     int depth;
     int volume;                   /* share of the root */
     int bound;                    /* the parent's bound */
+    int node;                     /* the region's number in a proof, below 2^53 */
     int size;
 } slir_layout;
 
@@ -101,14 +104,29 @@ typedef struct {
     int64_t count, capacity;
 } slir_stack;
 
+/* What is to become a proof: entries in the format of the proof file, one after another. */
+typedef struct {
+    int on, index_bytes;   /* bytes of the number of a neuron, input or row */
+    int failed;            /* for want of memory */
+    uint8_t *bytes;
+    size_t size, capacity;
+    uint64_t next_node;    /* number of the next region that a split makes */
+    const uint32_t *atoms; /* rows of the clause: numbers of the inequalities they are multiples of */
+    const double *scales;  /* rows of the clause: how many times the inequality the row is */
+} slir_log;
+
 typedef struct slir_space slir_space; /* scratch memory of one thread */
 
 typedef struct { /* one set of entry points per instruction set */
     const char *name;
-    slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *);
+    /* With a log to begin with, whose bytes are NULL, or with NULL: then nothing is logged. */
+    slir_space *(*open)(const slir_net *, const slir_clause *, const slir_settings *, const slir_log *);
     void (*close)(slir_space *);
-    /* Bounds one region; updates its neuron bounds in place.  Returns how it ended. */
-    int (*analyse)(slir_space *, double *record, int8_t *sides, double deadline, const volatile int *cancel,
+    /* The log, which the caller may empty by setting its size to zero, and whose next node it may set. */
+    slir_log *(*log)(slir_space *);
+    /* Bounds one region; updates its neuron bounds in place.  Returns how it ended.  Without `claim` the log does not say
+     * that the bound of its rows closed it. */
+    int (*analyse)(slir_space *, double *record, int8_t *sides, int claim, double deadline, const volatile int *cancel,
                    double *value, double *row, double *minimiser, double *slopes, double *weights);
     /* Explores depth first until the stack is empty, `budget` regions are bounded, the clock passes `deadline`, `*cancel`
      * is set, a candidate is found, or memory runs out.  Returns the number of candidates (0 or 1), or −1. */

@@ -25,10 +25,18 @@ typedef struct {
     uint8_t *convex;
 } slir_level;
 
+/* Neurons or rows with a number or two for each, collected for an entry of the log. */
+typedef struct {
+    int count;
+    int *index;
+    double *first, *second;
+} slir_list;
+
 struct slir_space {
     const slir_net *net;
     const slir_clause *clause;
     slir_settings settings;
+    slir_log log;
     slir_layout layout;
     slir_level *levels;            /* depth */
     int inputs, padded_inputs, chunk, width;
@@ -37,6 +45,9 @@ struct slir_space {
     int half_spaces;               /* conditions normal·x + offset ≤ 0: the clause's rows on inputs alone, the parent's row */
     int own_half_spaces;           /* how many of them are the clause's */
     double *normals, *offsets;     /* half-spaces × padded inputs */
+    double *betas;                 /* their multipliers in the last minimum over the region */
+    double *charges;               /* what rounding was charged in each of them */
+    int *own_rows;                 /* which row of the clause each of its own half-spaces is */
     double *mixed, *before, *trial; /* a row with multiples of half-spaces added, without the last, with one more */
     double *rows_a, *rows_b;       /* chunk × width */
     double *constants, *errors, *masses, *values;
@@ -44,6 +55,16 @@ struct slir_space {
     double *share_all;             /* neurons × inputs, by neuron */
     double *interval_centre, *interval_radius;
     double *best_slopes;           /* 2 × neurons: lower lines, upper lines */
+    double *best_multipliers;      /* neurons */
+    double best_rounding;          /* what rounding was charged in the best bound */
+    int crossed;                   /* the neuron that was left without a value last, by its index over all layers */
+    int restricted;                /* levels restricted to the region that was bounded last */
+    double *start_slopes;          /* as best_slopes: slopes that the region's neurons were bounded with; for the log, as
+                                    * all that follows here */
+    double *used_slopes;           /* neurons: slopes of the lines that a single row used */
+    int8_t *used_sides;            /* neurons: 1 if that was the lower line, −1 the upper one, 0 none */
+    int has_curves;                /* whether the net has any */
+    slir_list shares, slopes, pairs;
     double *weights, *best_weights, *row_values, *scores;
     double *point, *best_point, *row, *best_row, *outputs, *forward_a, *forward_b;
     int *order;
@@ -76,10 +97,27 @@ static void space_close(slir_space *s) {
     int count = s->block_count < 0 ? -s->block_count - 1 : s->block_count;
     for (int i = 0; i < count; i++) free(s->blocks[i]);
     free(s->blocks);
+    free(s->log.bytes);
     free(s);
 }
 
-static slir_space *space_open(const slir_net *net, const slir_clause *clause, const slir_settings *settings) {
+static void open_list(slir_space *s, slir_list *list, int size) {
+    list->index = INTS(size), list->first = DOUBLES(size), list->second = DOUBLES(size);
+}
+
+static void open_log(slir_space *s, const slir_log *log) {
+    int neurons = s->net->neurons, most = neurons > s->clause->rows ? neurons : s->clause->rows;
+    s->log = *log, s->log.on = 1;
+    for (int k = 0; k < s->net->depth; k++) s->has_curves |= s->net->maps[k].curve != NULL;
+    s->start_slopes = DOUBLES(2 * (size_t)neurons), s->used_slopes = DOUBLES(neurons);
+    s->used_sides = take(s, (size_t)neurons, 1);
+    open_list(s, &s->shares, neurons), open_list(s, &s->slopes, most), open_list(s, &s->pairs, neurons);
+}
+
+static slir_log *log_of(slir_space *s) { return &s->log; }
+
+static slir_space *space_open(const slir_net *net, const slir_clause *clause, const slir_settings *settings,
+                              const slir_log *log) {
     slir_space *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     s->net = net, s->clause = clause, s->settings = *settings, s->layout = slir_layout_of(net, clause);
@@ -90,6 +128,7 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     int n = s->padded_inputs;
     s->lower = DOUBLES(n), s->upper = DOUBLES(n), s->charge = DOUBLES(n);
     s->normals = DOUBLES((size_t)(clause->rows + 1) * n), s->offsets = DOUBLES(clause->rows + 1);
+    s->betas = DOUBLES(clause->rows + 1), s->charges = DOUBLES(clause->rows + 1), s->own_rows = INTS(clause->rows + 1);
     s->mixed = DOUBLES(n), s->before = DOUBLES(n), s->trial = DOUBLES(n);
     s->half_width = DOUBLES(n), s->centre = DOUBLES(n);
     if (s->charge) memcpy(s->charge, net->input_charge, (size_t)net->inputs * sizeof(double));
@@ -99,7 +138,8 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
     s->unstable = INTS(s->width);
     s->share_all = settings->split_inputs ? DOUBLES((size_t)net->neurons * net->inputs) : DOUBLES(1);
     s->interval_centre = DOUBLES(s->width), s->interval_radius = DOUBLES(s->width);
-    s->best_slopes = DOUBLES(2 * (size_t)net->neurons);
+    s->best_slopes = DOUBLES(2 * (size_t)net->neurons), s->best_multipliers = DOUBLES(net->neurons);
+    if (log) open_log(s, log);
     s->weights = DOUBLES(clause->rows), s->best_weights = DOUBLES(clause->rows), s->row_values = DOUBLES(clause->rows);
     s->scores = DOUBLES(n > net->neurons ? n : net->neurons);
     s->point = DOUBLES(n), s->best_point = DOUBLES(n), s->row = DOUBLES(n), s->best_row = DOUBLES(n);
@@ -132,6 +172,7 @@ static slir_space *space_open(const slir_net *net, const slir_clause *clause, co
         if (speaks_of_outputs) continue;
         memcpy(s->normals + (int64_t)s->own_half_spaces * n, clause->inputs + (int64_t)r * net->inputs,
                (size_t)net->inputs * sizeof(double));
+        s->charges[s->own_half_spaces] = clause->cost[r], s->own_rows[s->own_half_spaces] = r;
         s->offsets[s->own_half_spaces++] = clause->constants[r];
     }
     s->half_spaces = s->own_half_spaces;

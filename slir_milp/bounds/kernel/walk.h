@@ -84,6 +84,18 @@ static double box_minimum(const slir_space *s, const double *row, double constan
     return value == value ? value : -INFINITY;
 }
 
+/* What rounding is charged when a row is minimised over the box. */
+static double input_charge(const slir_space *s, const double *row) {
+    double sum = 0.0;
+    for (int q = 0; q < s->inputs; q++) sum += 2.0 * fabs(row[q]) * s->charge[q];
+    return sum;
+}
+
+/* Whether a quantity in which so much was charged for rounding is positive, with the margin that is asked for. */
+static int is_past(const slir_space *s, double value, double charge) {
+    return s->settings.margin > 0 ? value > s->settings.margin * charge : value > 0;
+}
+
 /* The multiplier β ≥ 0 of a half-space for which the dual function is greatest; see minimise() in backward.py.  Breakpoints
  * are selected one after another, least first, until the slope turns. */
 static double best_multiplier(slir_space *s, const double *row, const double *normal, double offset) {
@@ -128,6 +140,7 @@ static double region_minimum(slir_space *s, const double *row, double constant, 
     for (int h = 0; h < s->half_spaces; h++) {
         const double *normal = s->normals + (int64_t)h * s->padded_inputs;
         double beta = best_multiplier(s, current, normal, s->offsets[h]);
+        s->betas[h] = 0.0;
         if (!(beta > 0)) continue;
         vec charged = splat(0.0);
         for (int j = 0; j < s->padded_inputs; j += WIDTH) {
@@ -140,7 +153,7 @@ static double region_minimum(slir_space *s, const double *row, double constant, 
                       8 * 0x1p-53 * (fabs(shift) + fabs(constant)) - s->net->underflow;
         double improved = box_minimum(s, s->trial, base);
         if (!(improved > value)) continue;
-        value = improved, constant = base, mix->last = h, mix->beta = beta;
+        value = improved, constant = base, mix->last = h, mix->beta = s->betas[h] = beta;
         memcpy(s->before, current, size);
         memcpy(s->mixed, s->trial, size);
         current = s->mixed;
