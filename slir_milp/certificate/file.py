@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from gzip import GzipFile
 from os import PathLike, fspath
-from typing import IO, Any
+from typing import Any
 
 from slir_milp.certificate.format import HEAD, Kind, RawEntry
 from slir_milp.errors import ProofError
@@ -190,7 +190,7 @@ def _entries(reader: _Reader, header: Header) -> Iterator[RawEntry]:
 class _Reader:
     """Bytes of the unpacked stream, no more of them than a proof may have."""
 
-    def __init__(self, stream: IO[bytes], source: str) -> None:
+    def __init__(self, stream: GzipFile, source: str) -> None:
         self.source = source
         self._stream, self._buffer, self._at, self._total = stream, b"", 0, 0
 

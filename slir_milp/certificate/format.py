@@ -59,21 +59,21 @@ _MAY_START = (Kind.TIGHTEN, Kind.SPLIT_INPUT, Kind.SPLIT_NEURON, Kind.REFUTED, K
 class Shares(NamedTuple):
     """Slopes of hinges, ``k`` from 0 to 128: ``left + (right - left) * k / 128``."""
 
-    index: Indices
+    index: Indices  # type: ignore[assignment]  # (the tuple's own method is not missed)
     k: NDArray[np.uint8]
 
 
 class Numbers(NamedTuple):
     """A float64 number for each of some neurons or atoms."""
 
-    index: Indices
+    index: Indices  # type: ignore[assignment]
     value: Floats
 
 
 class Ratios(NamedTuple):
     """An exact number ``p / q`` for each of some neurons or atoms."""
 
-    index: Indices
+    index: Indices  # type: ignore[assignment]
     p: NDArray[np.int64]
     q: NDArray[np.uint64]
 
@@ -81,7 +81,7 @@ class Ratios(NamedTuple):
 class Pairs(NamedTuple):
     """Slopes of the lines below and above each of some curves."""
 
-    index: Indices
+    index: Indices  # type: ignore[assignment]
     lower: Floats
     upper: Floats
 

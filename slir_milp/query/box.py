@@ -22,6 +22,8 @@ End: TypeAlias = tuple[Fraction, bool]
 """An end of an interval, and whether it is strict (itself excluded)."""
 
 _PASSES = 3
+_LEAST_GAIN = Fraction(1, 1024)
+"""Share of an interval that a cut must take off to be worth its place in a proof."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,45 @@ class GridBox:
     exists: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A part of a box that a single inequality on the inputs excludes.
+
+    Attributes
+    ----------
+    input, value
+        Where the box is cut in two.
+    above
+        Whether the part above ``value`` is the one that is excluded.
+    row
+        The inequality: positive, or zero and strict, on all of that part, both ends included.
+    """
+
+    input: int
+    value: float
+    above: bool
+    row: Atom
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """What cuts leave of a box.
+
+    Attributes
+    ----------
+    box
+        The rest.
+    cuts
+        How it came about, in this order.
+    excluded_by
+        An inequality that excludes the rest, too; ``None`` if there is none.
+    """
+
+    box: Box
+    cuts: tuple[Cut, ...]
+    excluded_by: Atom | None = None
+
+
 def is_empty(lower: End, upper: End) -> bool:
     """Whether no number lies between two ends."""
     return lower[0] > upper[0] or (lower[0] == upper[0] and (lower[1] or upper[1]))
@@ -116,10 +157,7 @@ def tighten(box: Box, rows: Sequence[Atom]) -> Box | None:
             break
         changed = False
         for row in rows:
-            # For each input, the row is hardest to meet where all others are at the end that makes it smallest.
-            ends = [lower[i] if a > 0 else upper[i] for i, a in row.terms]
-            least = row.constant + sum(a * end for (_, a), (end, _) in zip(row.terms, ends, strict=True))
-            stricts = sum(strict for _, strict in ends) + row.strict
+            least, stricts, ends = _least(row, lower, upper)
             if least > 0 or (least == 0 and stricts):
                 return None
             for (i, a), (end, strict) in zip(row.terms, ends, strict=True):
@@ -135,6 +173,61 @@ def tighten(box: Box, rows: Sequence[Atom]) -> Box | None:
                     return None
     tightened = Box(tuple(lower), tuple(upper))
     return box if tightened == box else tightened
+
+
+def cut(box: Box, rows: Sequence[Atom]) -> Remainder:
+    """Like :func:`tighten`, but by cuts at float64 numbers, each of which a single inequality proves by itself.
+
+    They are rounded so that a little less is cut off than could be, and left out where they gain next to nothing.
+    """
+    lower, upper = list(box.lower_ends), list(box.upper_ends)
+    cuts: list[Cut] = []
+    changed = bool(rows)
+    for _ in range(_PASSES):
+        if not changed:
+            break
+        changed = False
+        for row in rows:
+            least, _, ends = _least(row, lower, upper)
+            if least > 0 or (least == 0 and row.strict):
+                return Remainder(_remaining(box, lower, upper), tuple(cuts), row)
+            for (i, a), (end, _) in zip(row.terms, ends, strict=True):
+                value = _beyond(end - least / a, above=a > 0)
+                if not math.isfinite(value):
+                    continue
+                new, gain = Fraction(value), (upper[i][0] - lower[i][0]) * _LEAST_GAIN
+                if a > 0 and new < upper[i][0] - gain:
+                    upper[i] = (new, False)
+                elif a < 0 and new > lower[i][0] + gain:
+                    lower[i] = (new, False)
+                else:
+                    continue
+                changed = True
+                cuts.append(Cut(i, value, a > 0, row))
+    return Remainder(_remaining(box, lower, upper), tuple(cuts))
+
+
+def _remaining(box: Box, lower: list[End], upper: list[End]) -> Box:
+    remaining = Box(tuple(lower), tuple(upper))
+    return box if remaining == box else remaining
+
+
+def _least(row: Atom, lower: Sequence[End], upper: Sequence[End]) -> tuple[Fraction, int, list[End]]:
+    """Least value of a row's left side over a box, how many strict ends (or rows) it takes, and these ends.
+
+    For each input, the row is hardest to meet where all others are at the end that makes it smallest.
+    """
+    ends = [lower[i] if a > 0 else upper[i] for i, a in row.terms]
+    least = row.constant + sum(a * end for (_, a), (end, _) in zip(row.terms, ends, strict=True))
+    return least, sum(strict for _, strict in ends) + row.strict, ends
+
+
+def _beyond(value: Fraction, *, above: bool) -> float:
+    """The first float64 number truly above (or below) a value."""
+    number = round_up(value) if above else round_down(value)
+    if math.isfinite(number) and Fraction(number) == value:
+        number = math.nextafter(number, math.inf if above else -math.inf)
+    return number
 
 
 def is_tighter_upper(new: End, old: End) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import gcd, lcm
@@ -11,7 +11,7 @@ from math import gcd, lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.query.box import Box, GridBox, Vector
+from slir_milp.query.box import Box, Cut, GridBox, Vector
 from slir_milp.query.formula import Atom, Terms
 from slir_milp.query.numbers import round_down, round_up
 
@@ -45,6 +45,28 @@ class RowMatrix:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a clause stands in the tree of a query's alternatives; see :func:`slir_milp.query.clauses`.
+
+    Attributes
+    ----------
+    node
+        Number of the node at which everything in the clause is asserted.
+    box_node
+        The first node on the way to it at which its box was known, but for the cuts.
+    cuts
+        How the box came about from the bounds on single inputs.
+    atoms
+        Number of each row's inequality in the formula.
+    """
+
+    node: int = 0
+    box_node: int = 0
+    cuts: tuple[Cut, ...] = ()
+    atoms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Clause:
     """One way to meet a query: the input lies in a box, and every row holds.
 
@@ -56,11 +78,14 @@ class Clause:
         Every inequality that is no bound on a single input: on outputs, on several inputs, on both.
     outputs
         Number of outputs.
+    place
+        Where it comes from, if the expansion was observed; no part of its meaning.
     """
 
     box: Box
     rows: tuple[Atom, ...]
     outputs: int
+    place: Place = field(default=Place(), compare=False, repr=False)
 
     @property
     def inputs(self) -> int:

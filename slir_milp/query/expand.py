@@ -5,17 +5,33 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from slir_milp.errors import QueryError, SlirWarning
-from slir_milp.query.box import Box, End, is_empty, is_tighter_lower, is_tighter_upper, tighten
-from slir_milp.query.clause import Clause
-from slir_milp.query.formula import And, Atom, Formula, Or, conjuncts
+from slir_milp.query.box import Box, Cut, End, cut, is_empty, is_tighter_lower, is_tighter_upper, tighten
+from slir_milp.query.clause import Clause, Place
+from slir_milp.query.formula import And, Atom, Formula, Or, conjuncts, disjuncts, numbering
 from slir_milp.query.query import Query
 
 LARGEST_GROUP = 4096
 
 
-def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Iterator[Clause]:
+class Observer(Protocol):
+    """Who is told of the tree in which alternatives are expanded.
+
+    Its root, node 0, asserts the whole formula; every child asserts one part of an alternative besides.
+    """
+
+    def cases(self, node: int, alternative: int, parts: int) -> int:
+        """An alternative is expanded at a node; the number of the first child, the others follow it."""
+
+    def excluded(self, node: int, cuts: tuple[Cut, ...], atom: int) -> None:
+        """Cuts, and an inequality on inputs that excludes the box that is left, close a node."""
+
+
+def clauses(
+    query: Query, refute: Callable[[Clause], bool] | None = None, observer: Observer | None = None
+) -> Iterator[Clause]:
     """Ways to meet a query, one after another: an input meets it exactly if it meets one of them.
 
     Alternatives are expanded depth first, those that bound inputs before all others, so that clauses with the same
@@ -28,6 +44,8 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
     refute
         Called with a partial conjunction (all of a clause that is known so far) before its alternatives are expanded;
         if it returns ``True``, claiming that nothing meets the conjunction, they are skipped.
+    observer
+        Is told of every step; the clauses then tell their places in the tree, and boxes are shrunk by cuts.
 
     Yields
     ------
@@ -44,18 +62,18 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
     SlirWarning
         There is no clause: no input meets the query, whatever the network.
     """
-    expansion = _Expansion(query)
+    expansion = _Expansion(query, observer)
     root = _Partial(_Bounds([None] * query.inputs, [None] * query.inputs), (), ())
-    # Each entry is a conjunction and its remaining ways through its first alternative.
-    stack: list[tuple[_Partial, Iterator[Formula]]] = [(root, iter((query.formula,)))]
+    # Each entry is a conjunction and its remaining ways through its first alternative, with their nodes.
+    stack: list[tuple[_Partial, Iterator[tuple[int, Formula]]]] = [(root, iter(((0, query.formula),)))]
     empty, pruned = True, False
     while stack:
         partial, branches = stack[-1]
-        part = next(branches, None)
+        node, part = next(branches, (0, None))
         if part is None:
             stack.pop()
             continue
-        rest = _Partial(partial.bounds, partial.rows, partial.pending[1:])
+        rest = _Partial(partial.bounds, partial.rows, partial.pending[1:], node)
         child = expansion.extend(rest, part)
         if child is None:
             continue
@@ -63,7 +81,7 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
             if refute and expansion.is_refuted(child, refute):
                 pruned = True
             else:
-                stack.append((child, iter(child.pending[0].parts)))
+                stack.append((child, expansion.ways(child)))
             continue
         clause = expansion.clause(child)
         if clause is not None:
@@ -76,14 +94,14 @@ def clauses(query: Query, refute: Callable[[Clause], bool] | None = None) -> Ite
 
 
 def grouped_clauses(
-    query: Query, refute: Callable[[Clause], bool] | None = None
+    query: Query, refute: Callable[[Clause], bool] | None = None, observer: Observer | None = None
 ) -> Iterator[tuple[Box, tuple[Clause, ...]]]:
     """Clauses as :func:`clauses` gives them, those with the same box that follow each other taken together.
 
     A group has at most 4096 clauses; more of the same box make a further group.
     """
     group: list[Clause] = []
-    for clause in clauses(query, refute):
+    for clause in clauses(query, refute, observer):
         if group and (clause.box is not group[0].box or len(group) == LARGEST_GROUP):
             yield group[0].box, tuple(group)
             group = []
@@ -98,6 +116,7 @@ class _Bounds:
 
     lower: list[End | None]
     upper: list[End | None]
+    node: int = 0
     box: Box | None = None
 
 
@@ -108,15 +127,26 @@ class _Partial:
     bounds: _Bounds
     rows: tuple[Atom, ...]
     pending: tuple[Or, ...]
+    node: int = 0
 
 
 class _Expansion:
     """One expansion of a query."""
 
-    def __init__(self, query: Query) -> None:
-        self.query = query
+    def __init__(self, query: Query, observer: Observer | None) -> None:
+        self.query, self.observer = query, observer
+        self.atoms, self.alternatives = numbering(query.formula) if observer else ({}, {})
         self.bounding: dict[int, bool] = {}  # id of an alternative -> whether it bounds inputs
         self.last: Box | None = None
+
+    def ways(self, partial: _Partial) -> Iterator[tuple[int, Formula]]:
+        """Ways through the first alternative of a conjunction, each with its node."""
+        first = partial.pending[0]
+        parts = disjuncts(first)
+        start = 0
+        if self.observer:
+            start = self.observer.cases(partial.node, self.alternatives[id(first)], len(parts))
+        return enumerate(parts, start)
 
     def extend(self, partial: _Partial, formula: Formula) -> _Partial | None:
         """Add a formula to a conjunction; ``None`` if they contradict each other."""
@@ -138,18 +168,18 @@ class _Expansion:
                     return None
             elif len(part.terms) == 1 and part.terms[0][0] < self.query.inputs:
                 if not copied:
-                    bounds, copied = _Bounds(bounds.lower.copy(), bounds.upper.copy()), True
+                    bounds, copied = _Bounds(bounds.lower.copy(), bounds.upper.copy(), partial.node), True
                 if not _bound(bounds, part):
                     return None
             else:
                 rows.append(part)
         if not (rows or bounding or others):
-            return _Partial(bounds, partial.rows, partial.pending)
+            return _Partial(bounds, partial.rows, partial.pending, partial.node)
         pending = partial.pending
         if bounding or others:
             old = [p for p in pending if self.bounds_inputs(p)]
             pending = (*bounding, *old, *others, *pending[len(old) :])
-        return _Partial(bounds, (*partial.rows, *rows), pending)
+        return _Partial(bounds, (*partial.rows, *rows), pending, partial.node)
 
     def bounds_inputs(self, alternative: Or) -> bool:
         """Whether some part of an alternative is, or has within it, a bound on a single input."""
@@ -175,14 +205,24 @@ class _Expansion:
         n = self.query.inputs
         rows = [row for row in partial.rows if row.terms[-1][0] < n]
         box: Box | None = self._box(partial.bounds)
-        if rows and box is not None:
+        cuts: tuple[Cut, ...] = ()
+        if rows and box is not None and self.observer:
+            remainder = cut(box, rows)
+            box, cuts = remainder.box, remainder.cuts
+            if remainder.excluded_by is not None:
+                self.observer.excluded(partial.node, cuts, self.atoms[id(remainder.excluded_by)])
+                return None
+        elif rows and box is not None:
             box = tighten(box, rows)
         if box is None:
             return None
         if self.last is not None and box is not self.last and box == self.last:
             box = self.last
         self.last = box
-        return Clause(box, partial.rows, self.query.outputs)
+        if not self.observer:
+            return Clause(box, partial.rows, self.query.outputs)
+        atoms = tuple(self.atoms[id(row)] for row in partial.rows)
+        return Clause(box, partial.rows, self.query.outputs, Place(partial.node, partial.bounds.node, cuts, atoms))
 
     def _box(self, bounds: _Bounds) -> Box:
         if bounds.box is None:
