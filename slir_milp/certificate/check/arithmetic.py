@@ -1,0 +1,121 @@
+"""Numbers: exact rationals, and float64 with every rounding error counted.
+
+The checker's formulas are written once, for both.  Each carries an error term made of ``unit``, the unit roundoff, and
+``tiny``, the most that all underflows of one bound can add up to.  With rationals both are zero and the formulas are
+exact; with float64 they are the usual a-priori bounds (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*,
+2nd edition, chapter 3), in round-to-nearest.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+LARGEST = 2.0**100
+"""No float64 bound is claimed where a value may be larger: then no underflow can add up to ``tiny``."""
+
+
+class Balls:
+    """Float64, each bound with a radius for its rounding; arrays are of many nodes at once."""
+
+    name, unit, tiny = "ball", 2.0**-53, 2.0**-900
+
+    def array(self, values: Any) -> Array:
+        """Numbers as they are: float64."""
+        return np.asarray(values, dtype=np.float64)
+
+    def nearest(self, values: list[Fraction]) -> Array:
+        """Rationals to within a relative error of ``unit`` (or an underflow)."""
+        return np.array([value.numerator / value.denominator for value in values], dtype=np.float64)
+
+    def product(self, rows: Array, matrix: Any) -> Array:
+        """``rows @ matrix``; each element within ``gamma(n)`` times the sum of the magnitudes of its n terms."""
+        return np.asarray(rows @ matrix)
+
+    def matrix(self, values: Any) -> Any:
+        """A float64 matrix, dense or sparse, made ready for :meth:`product`."""
+        return values
+
+    def gamma(self, roundings: int) -> float:
+        """Relative error of so many roundings, one after another."""
+        return roundings * self.unit / (1 - roundings * self.unit)
+
+    def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
+        """Bounds that are as valid and short enough to go on with."""
+        return values
+
+
+class Exact:
+    """Rational numbers of python-flint in arrays of objects; of one node at a time."""
+
+    name, unit, tiny = "exact", 0, 0
+
+    def array(self, values: Any) -> Array:
+        """Float64 numbers (or rationals) as rationals."""
+        values = np.asarray(values)
+        flat = [rational(value) for value in values.ravel().tolist()]
+        result = np.empty(len(flat), dtype=object)
+        result[:] = flat
+        return result.reshape(values.shape)
+
+    def nearest(self, values: list[Fraction]) -> Array:
+        """The rationals themselves."""
+        return self.array(np.array([*values, None], dtype=object)[:-1])
+
+    def product(self, rows: Array, matrix: Any) -> Array:
+        """``rows @ matrix``."""
+        from flint import fmpq_mat
+
+        left = fmpq_mat(*rows.shape, rows.ravel().tolist()) * matrix
+        result = np.empty(left.nrows() * left.ncols(), dtype=object)
+        result[:] = left.entries()
+        return result.reshape(left.nrows(), left.ncols())
+
+    def matrix(self, values: Any) -> Any:
+        """A float64 matrix made ready for :meth:`product`."""
+        from flint import fmpq_mat
+
+        dense = self.array(values if isinstance(values, np.ndarray) else values.toarray())
+        return fmpq_mat(*dense.shape, dense.ravel().tolist())
+
+    def gamma(self, roundings: int) -> int:
+        """Zero: nothing is rounded."""
+        return 0
+
+    def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
+        """Longer numbers are rounded up or down to so many significant bits: so they do not grow from layer to layer."""
+        flat = [_short(value, up, bits) for value in values.ravel().tolist()]
+        result = np.empty(len(flat), dtype=object)
+        result[:] = flat
+        return result.reshape(values.shape)
+
+
+def rational(value: Any) -> Any:
+    """A finite float, a fraction or an integer as ``flint.fmpq``, exactly."""
+    from flint import fmpq
+
+    if isinstance(value, fmpq):
+        return value
+    numerator, denominator = value.as_integer_ratio()  # (raises for infinities: nothing exact is said of those)
+    return fmpq(numerator, denominator)
+
+
+def float_beyond(value: Any, up: bool) -> float:
+    """The float64 number next to a rational one, not below it (``up``) or not above it."""
+    number = int(value.p) / int(value.q)
+    if rational(number) < value if up else rational(number) > value:
+        number = float(np.nextafter(number, np.inf if up else -np.inf))
+    return number
+
+
+def _short(value: Any, up: bool, bits: int) -> Any:
+    from flint import fmpq
+
+    long, size = max(int(value.p).bit_length(), int(value.q).bit_length()), value.p.bit_length() - value.q.bit_length()
+    if long <= bits:
+        return value
+    scaled = value * fmpq(2) ** (bits - size)
+    return fmpq(scaled.ceil() if up else scaled.floor()) * fmpq(2) ** (size - bits)

@@ -1,0 +1,396 @@
+"""Backward evaluation: lower bounds of linear functions of a network's values in regions of its inputs.
+
+Statement 2.  Let ``c·z`` be a function of the pre-activations ``z`` of a layer, and let every activation lie between two
+lines.  Taking the lower line where its coefficient is positive and the upper line where it is negative gives a function
+of the layer before that is nowhere above; repeated, one of the inputs, ``g·x + k``, whose minimum over a box is
+``k + Σ min(g_q·lower_q, g_q·upper_q)``.
+
+Statement 3.  Whatever is at most zero at every counterexample in the region may be added with a multiplier that is not
+negative: a bound of a neuron as ``μ·(z - end)``, a half-space ``n·x + o``.
+
+Statement 4 (float64).  Computing ``c·W`` in place of the true product changes the function by at most ``gamma(n)·|c|·v``
+with ``v = |W|·m + |b|`` and ``m`` the largest magnitudes of what ``W`` multiplies; any relative change of ``c`` itself
+costs ``|c|·v`` times that change, for ``|z| ≤ v``.  These, the radii of weights known only to within one, and the
+roundings of the constants are added up and subtracted.
+
+All arrays have one row for each node of a batch, or for each function that is bounded (``which``: its node).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slir_milp.certificate.check.arithmetic import LARGEST, Array, Balls, Exact
+from slir_milp.certificate.check.lines import Activations, Lines, Slopes
+from slir_milp.network.affine import Affine
+
+_UP = 1 + 2.0**-30  # covers the roundings made in adding up errors
+_MOST = 2_000_000
+"""Elements of the largest array of functions bounded at once."""
+
+
+class Map:
+    """An affine map in one arithmetic."""
+
+    def __init__(self, affine: Affine, numbers: Balls | Exact) -> None:
+        self.numbers, self.columns = numbers, affine.columns
+        exact = isinstance(numbers, Exact)
+        self.weight = numbers.array(_dense(affine.weight)) if exact else affine.weight
+        self.bias = numbers.array(affine.bias)
+        self._forward, self._size = numbers.matrix(self.weight.T), numbers.matrix(abs(self.weight).T)
+        radii = affine.weight_radius, affine.bias_radius
+        self._radius = None if radii[0] is None else numbers.matrix(numbers.array(_dense(radii[0]).T))
+        self._bias_radius = None if radii[1] is None else numbers.array(radii[1])
+        self.is_exact = exact and radii == (None, None)
+
+    def sizes(self, largest: Array) -> tuple[Array, Array]:
+        """``v`` of Statement 4 and what the radii cost; shape ``(nodes, rows)``."""
+        size = (self.numbers.product(largest, self._size) + abs(self.bias)) * (_UP if self.numbers.unit else 1)
+        extra = 0 * size if self._radius is None else self.numbers.product(largest, self._radius)
+        extra = extra if self._bias_radius is None else extra + self._bias_radius
+        return size, extra * (_UP if self.numbers.unit else 1)
+
+    def interval(self, low: Array, high: Array, rounding: Array, radius: Array) -> tuple[Array, Array]:
+        """Bounds of the map's values by interval arithmetic."""
+        centre = (low + high) / 2
+        reach = np.maximum(high - centre, centre - low) * (1 + 4 * self.numbers.unit)
+        middle = self.numbers.product(centre, self._forward) + self.bias
+        spread = self.numbers.product(reach, self._size) + 4 * rounding + radius + self.numbers.tiny
+        return _known(middle - spread, worst=-np.inf), _known(middle + spread)
+
+    def part(self, rows: Array | slice, columns: Array) -> Any:
+        """Part of the matrix, as numbers."""
+        return self.weight[rows][:, columns]
+
+
+@dataclass(eq=False)
+class Region:
+    """Boxes of inputs with what is known of every counterexample in them, for a batch of nodes.
+
+    Attributes
+    ----------
+    lower, upper
+        Shape ``(nodes, inputs)``.
+    bounds
+        Lower and upper bounds of the pre-activations of every hidden layer, each of shape ``(nodes, neurons)``; empty if
+        there are none yet: then they are found by interval arithmetic.
+    normal, offset, inherited
+        ``normal·x + offset ≤ 0``, in force where ``inherited``.
+    normals, offsets
+        Shapes ``(half-spaces, inputs)`` and ``(half-spaces,)``: rows of the query on inputs alone, the same for all.
+    """
+
+    lower: Array
+    upper: Array
+    bounds: list[tuple[Array, Array]]
+    normal: Array
+    offset: Array
+    inherited: Array
+    normals: Array
+    offsets: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """A layer restricted to its alive neurons, those whose lines are not both zero in the whole batch."""
+
+    alive: Array
+    lines: Lines
+    multiplier: Array | None
+    cost: Array
+    charge: Array | None
+    bias: Array
+    weight: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """Weights ``(nodes, rows)`` of inequalities ``inputs·x + outputs·y + constants ≤ 0``, and what goes with them."""
+
+    weights: Array
+    inputs: Array
+    outputs: Array
+    constants: Array
+    inherited: Array
+    multipliers: list[Array] | None
+
+
+class Relaxation:
+    """Bounds in a batch of nodes; the bounds of ``region`` are tightened in place.
+
+    Parameters
+    ----------
+    maps
+        The affine maps, the output map last.
+    activations
+        Those of every hidden layer.
+    region
+        The nodes.
+    """
+
+    def __init__(self, maps: list[Map], activations: list[Activations], region: Region) -> None:
+        self._maps, self._activations, self.region = maps, activations, region
+        self._numbers = maps[0].numbers
+        self._depth, self._nodes = len(activations), len(region.lower)
+        self._largest_input = np.maximum(abs(region.lower), abs(region.upper))
+        widest = max(max(map_.columns, len(map_.bias)) for map_ in maps)
+        self._gamma = self._numbers.gamma(2 * widest + 8 * len(maps) + 64)
+        self.closed = (region.lower > region.upper).any(axis=1)
+        self._lines: list[Lines | None] = [None] * self._depth
+        self._slopes: list[Slopes | None] = [None] * self._depth
+        self._levels: list[_Level] = []
+        self._rounding: list[Array] = []
+        self._radius: list[Array] = []
+        self._size = self._largest_input
+        self._exclude()
+
+    def _exclude(self) -> None:
+        """Close the nodes whose box lies outside of some half-space."""
+        every = np.arange(self._nodes)
+        for normal, offset, valid in self._half_spaces(every):
+            self.closed |= valid & (self._over_box(normal, offset, every) > 0)
+
+    def tighten(self, first: Array, until: Array, slopes: list[Slopes | None] | None) -> None:
+        """Bound the unstable neurons of layers ``first`` to ``until - 1`` afresh (shape ``(nodes,)`` each).
+
+        By interval arithmetic over the layer before, then by Statement 2 with the lines of the layers before.  Without
+        ``slopes`` those named last go on.
+        """
+        region, numbers = self.region, self._numbers
+        self._levels, self._rounding, self._radius = [], [], []
+        low, high = region.lower, region.upper
+        self._slopes = self._slopes if slopes is None else slopes
+        for k, (map_, activations) in enumerate(zip(self._maps, self._activations, strict=False)):
+            self._measure(map_, low, high)
+            if k == len(region.bounds):
+                least, most = map_.interval(low, high, self._rounding[k], self._radius[k])
+                region.bounds.append((numbers.shortened(least, up=False), numbers.shortened(most, up=True)))
+            lower, upper = region.bounds[k]
+            active = ((first <= k) & (k < until) & ~self.closed)[:, None]
+            unstable = activations.unstable(lower, upper) & active
+            if k and unstable.any():
+                least, most = map_.interval(low, high, self._rounding[k], self._radius[k])
+                self._intersect(k, *np.nonzero(unstable), least[unstable], most[unstable])
+                unstable = activations.unstable(lower, upper) & active & ~self.closed[:, None]
+            which, neurons = np.nonzero(unstable)
+            step = max(1, _MOST // map_.columns)
+            for at in range(0, len(which), step):
+                b, i = which[at : at + step], neurons[at : at + step]
+                self._intersect(k, b, i, self._neurons(k, b, i, 1), -self._neurons(k, b, i, -1))
+            self._lines[k] = activations.lines(lower, upper, self._slopes[k])
+            self._levels.append(self._level(k, self._levels, None))
+            low, high = activations.ranges(lower, upper)
+        self._measure(self._maps[-1], low, high)
+
+    def make_lines(self) -> None:
+        """See that there are lines, without bounding anything afresh."""
+        if not self._levels:
+            never = np.full(self._nodes, self._depth)
+            self.tighten(never, never, None)
+
+    def neuron(self, layer: int, neuron: int, side: int, slopes: list[Slopes | None]) -> None:
+        """Bound one neuron of the only node, with lines of the named slopes below it."""
+        self._levels = self._with_slopes(slopes, None)
+        b, i = np.array([0]), np.array([neuron])
+        lower, upper = (bound[b, i] for bound in self.region.bounds[layer])
+        least = self._neurons(layer, b, i, 1) if side >= 0 else lower
+        most = -self._neurons(layer, b, i, -1) if side <= 0 else upper
+        self._intersect(layer, b, i, least, most)
+
+    def combine(self, combination: Combination, slopes: list[Slopes | None]) -> tuple[Array, Array, Array]:
+        """Bound a combination of inequalities from below: ``normal·x + offset``, and its minimum over each node."""
+        numbers, unit, last = self._numbers, self._numbers.unit, self._maps[-1]
+        levels = self._levels
+        self._levels = self._with_slopes(slopes, combination.multipliers)
+        weights = combination.weights
+        rounded = numbers.gamma(weights.shape[1] + 8)  # of every coefficient, per unit of what is added up in it
+        outputs = weights @ combination.outputs
+        radius = self._radius[-1]
+        error = _sum(abs(outputs), self._rounding[-1] + radius)
+        if unit:
+            error = error + rounded * _sum(weights @ abs(combination.outputs), self._size + radius)
+            error = error + rounded * (weights @ abs(combination.constants))
+        alive = self._levels[-1].alive if self._levels else np.arange(last.columns)
+        rows = numbers.product(outputs, numbers.matrix(last.part(slice(None), alive)))
+        constant = weights @ combination.constants + outputs @ last.bias
+        mass = abs(outputs) @ abs(last.bias) + weights @ abs(combination.constants)
+        which = np.arange(self._nodes)
+        rows, constant, error, mass = self._walk(rows, constant, error, mass, self._depth, which)
+        direct = weights @ combination.inputs
+        shift = combination.inherited * self.region.offset
+        part = combination.inherited[:, None] * self.region.normal
+        if unit:
+            most = rounded * (weights @ abs(combination.inputs)) + 4 * unit * (abs(rows) + abs(direct) + abs(part))
+            error, mass = error + _sum(most, self._largest_input), mass + abs(shift)
+        rows, constant = rows + direct + part, constant + shift
+        offset = self._settled(constant, error, mass)
+        self._levels = levels
+        return rows, offset, self._least(rows, offset, which)
+
+    # --- one layer ---------------------------------------------------------------------------------------------------
+
+    def _measure(self, map_: Map, low: Array, high: Array) -> None:
+        """What a unit of each value of the next map costs (Statement 4)."""
+        largest = np.maximum(abs(low), abs(high))
+        if self._numbers.unit:
+            largest = np.where(largest < LARGEST, largest, np.inf)
+        size, radius = map_.sizes(largest)
+        self._size = _known(size)
+        self._rounding.append(_known(self._gamma * size))
+        self._radius.append(_known(radius))
+
+    def _intersect(self, k: int, b: Array, i: Array, least: Array, most: Array) -> None:
+        """Take new bounds in; bounds that exclude each other close their node and are not kept."""
+        lower, upper = self.region.bounds[k]
+        least = np.maximum(lower[b, i], self._numbers.shortened(least, up=False))
+        most = np.minimum(upper[b, i], self._numbers.shortened(most, up=True))
+        crossing = least > most
+        self.closed[b[crossing]] = True
+        keep = ~crossing
+        lower[b[keep], i[keep]], upper[b[keep], i[keep]] = least[keep], most[keep]
+
+    def _level(self, k: int, below: list[_Level], multiplier: Array | None) -> _Level:
+        lines, map_ = self._lines[k], self._maps[k]
+        if lines is None:
+            raise RuntimeError("a layer's lines are wanted before its neurons are bounded")
+        parts = (lines.lower_slope, lines.lower_offset, lines.upper_slope, lines.upper_offset)
+        used = np.logical_or.reduce([(part != 0).any(axis=0) for part in parts])
+        cost = np.zeros(self._nodes, dtype=lines.lower_slope.dtype)
+        if multiplier is not None:
+            used |= (multiplier != 0).any(axis=0)
+            ends = np.where(multiplier > 0, self.region.bounds[k][1], self.region.bounds[k][0])
+            cost = np.where(multiplier == 0, 0 * multiplier, multiplier * ends)
+        alive = np.flatnonzero(used)
+        columns = below[-1].alive if below else np.arange(map_.columns)
+        charge = None if map_.is_exact else (self._rounding[k] + self._radius[k])[:, alive]
+        weight = self._numbers.matrix(map_.part(alive, columns))
+        restricted = Lines(*(part[:, alive] for part in parts))
+        chosen = None if multiplier is None else multiplier[:, alive]
+        return _Level(alive, restricted, chosen, cost, charge, map_.bias[alive], weight)
+
+    def _with_slopes(self, slopes: list[Slopes | None], multipliers: list[Array] | None) -> list[_Level]:
+        """The levels with the lines of some neurons exchanged, and with multiples of bounds (Statement 3)."""
+        kept, levels = list(self._lines), list[_Level]()
+        for k, activations in enumerate(self._activations):
+            named = slopes[k] if slopes else None
+            if named is not None:
+                self._lines[k] = activations.lines(*self.region.bounds[k], named, kept[k])
+            levels.append(self._level(k, levels, None if multipliers is None else multipliers[k]))
+        self._lines = kept
+        return levels
+
+    # --- functions of the network ------------------------------------------------------------------------------------
+
+    def _neurons(self, k: int, b: Array, i: Array, sign: int) -> Array:
+        """Lower bounds of ``sign`` times some pre-activations of layer k."""
+        map_ = self._maps[k]
+        columns = self._levels[k - 1].alive if k else np.arange(map_.columns)
+        rows = sign * _dense(map_.part(i, columns))
+        constant, error = sign * map_.bias[i], self._rounding[k][b, i] + self._radius[k][b, i]
+        rows, constant, error, mass = self._walk(rows, constant, error, abs(constant), k, b)
+        return self._least(rows, self._settled(constant, error, mass), b)
+
+    def _walk(
+        self, rows: Array, constant: Array, error: Array, mass: Array, k: int, which: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Statement 2, from the activations of layer ``k - 1`` to the inputs."""
+        for level in reversed(self._levels[:k]):
+            lines, positive = level.lines, rows > 0
+            offset = np.where(positive, lines.lower_offset[which], lines.upper_offset[which])
+            slope = np.where(positive, lines.lower_slope[which], lines.upper_slope[which])
+            lost = np.where(rows == 0, 0 * rows, rows * offset)
+            rows, constant = rows * slope, constant + lost.sum(axis=1)
+            if level.multiplier is not None:
+                rows, constant = rows + level.multiplier[which], constant - level.cost[which].sum(axis=1)
+            if level.charge is not None:
+                error = error + _sum(abs(rows), level.charge[which])
+            if self._numbers.unit:
+                mass = mass + abs(lost).sum(axis=1) + abs(rows) @ abs(level.bias)
+                if level.multiplier is not None:
+                    mass = mass + abs(level.cost[which]).sum(axis=1)
+            constant = constant + rows @ level.bias
+            rows = self._numbers.product(rows, level.weight)
+        return rows, constant, error, mass
+
+    def _settled(self, constant: Array, error: Array, mass: Array) -> Array:
+        """The constant with all errors subtracted."""
+        numbers = self._numbers
+        if not numbers.unit:
+            return constant - error
+        value = constant - (error * _UP + self._gamma * mass * _UP + numbers.tiny)
+        return _known(value - 4 * numbers.unit * abs(value), worst=-np.inf)
+
+    def _over_box(self, rows: Array, offset: Array, which: Array) -> Array:
+        """Minimum of ``rows·x + offset`` over the box."""
+        region, numbers = self.region, self._numbers
+        least = (rows * np.where(rows > 0, region.lower[which], region.upper[which])).sum(axis=1)
+        if not numbers.unit:
+            return offset + least
+        error = self._gamma * _sum(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
+        value = offset + least - error
+        return _known(value - 4 * numbers.unit * (abs(value) + abs(offset) + abs(least)), worst=-np.inf)
+
+    def _half_spaces(self, which: Array) -> Any:
+        """Normals, offsets and validity of the half-spaces, for each function's node: the query's, then the inherited."""
+        region, unit = self.region, self._numbers.unit
+        for normal, offset in zip(region.normals, region.offsets, strict=True):
+            here = np.broadcast_to(normal, (len(which), len(normal)))
+            # Coefficients and constant are the rationals' nearest float64 numbers.
+            error = 4 * unit * (_sum(abs(here), self._largest_input[which]) + abs(offset)) + self._numbers.tiny
+            yield here, offset - error, np.ones(len(which), dtype=bool)
+        if region.inherited.any():
+            yield region.normal[which], region.offset[which], region.inherited[which]
+
+    def _least(self, rows: Array, offset: Array, which: Array) -> Array:
+        """Lower bound over box and half-spaces, each mixed in with a multiplier (Statement 3) where that helps."""
+        numbers, unit = self._numbers, self._numbers.unit
+        best = self._over_box(rows, offset, which)
+        for normal, level, valid in self._half_spaces(which):
+            beta = numbers.array(np.where(valid, self._multiplier(rows, normal, level, which), 0.0))
+            part, shift = beta[:, None] * normal, beta * level
+            mixed, base = rows + part, offset + shift
+            if unit:
+                error = 4 * unit * (_sum(abs(rows) + abs(part), self._largest_input[which]) + abs(offset) + abs(shift))
+                base = base - (error * _UP + numbers.tiny)
+            value = self._over_box(mixed, base, which)
+            better = (value > best) & valid
+            best = np.where(better, value, best)
+            rows, offset = np.where(better[:, None], mixed, rows), np.where(better, base, offset)
+        return best
+
+    def _multiplier(self, rows: Array, normal: Array, offset: Array, which: Array) -> Array:
+        """The β ≥ 0 that makes the minimum of ``(rows + β·normal)·x + β·offset`` greatest, nearly (any is valid)."""
+        g, n, lower, upper = (np.asarray(a, dtype=np.float64) for a in (rows, normal, *self._box(which)))
+        at_lower = np.where(g != 0, g, n) > 0
+        slope = np.asarray(offset, dtype=np.float64) + (n * np.where(at_lower, lower, upper)).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turns = np.where(g * n < 0, -g / n, np.inf)
+        order = np.argsort(turns, axis=1)
+        turns = np.take_along_axis(turns, order, axis=1)
+        drops = np.take_along_axis(abs(n) * (upper - lower), order, axis=1)
+        finite = turns < np.inf
+        after = slope[:, None] - np.cumsum(np.where(finite, drops, 0.0), axis=1)
+        reached = np.argmax(after <= 0, axis=1)
+        some = (after <= 0).any(axis=1)
+        last = np.maximum(finite.sum(axis=1) - 1, 0)
+        beta = np.take_along_axis(turns, np.where(some, reached, last)[:, None], axis=1)[:, 0]
+        return np.where((slope > 0) & finite.any(axis=1) & np.isfinite(beta), beta, 0.0)
+
+    def _box(self, which: Array) -> tuple[Array, Array]:
+        return self.region.lower[which], self.region.upper[which]
+
+
+def _sum(amounts: Array, prices: Array) -> Array:
+    """Sum along rows of products, where nothing costs nothing even at an infinite price."""
+    return np.where(amounts == 0, 0 * amounts, amounts * prices).sum(axis=1)
+
+
+def _known(values: Array, worst: float = np.inf) -> Array:
+    return np.where(values == values, values, worst)
+
+
+def _dense(matrix: Any) -> Array:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
