@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,10 +156,12 @@ def _registry(path: Path | None) -> tuple[Registry | None, str]:
         return None, ""
     from hashlib import sha256
 
-    from slir_milp.activations.declarations import read_activations
+    from slir_milp.activations.declarations import parse_declarations
+    from slir_milp.activations.registry import Registry
 
+    declarations = parse_declarations(fspath(path))
     with open(path, "rb") as stream:
-        return read_activations(path), sha256(stream.read()).hexdigest()
+        return Registry().with_declarations(declarations), sha256(stream.read()).hexdigest()
 
 
 class _Walk:

@@ -35,9 +35,20 @@ class Balls:
         """``rows @ matrix``; each element within ``gamma(n)`` times the sum of the magnitudes of its n terms."""
         return np.asarray(rows @ matrix)
 
+    def dot(self, amounts: Array, prices: Array) -> Array:
+        """Sums of products along rows, where nothing costs nothing even at an infinite price."""
+        sums = np.einsum("ij,ij->i", amounts, prices)
+        if np.isfinite(sums).all():
+            return sums
+        return np.where(amounts == 0, 0.0, amounts * prices).sum(axis=1)
+
     def matrix(self, values: Any) -> Any:
         """A float64 matrix, dense or sparse, made ready for :meth:`product`."""
         return values
+
+    def known(self, values: Array, worst: float) -> Array:
+        """The values, and the worst one where a sum of infinities has none."""
+        return np.where(np.isnan(values), worst, values)
 
     def gamma(self, roundings: int) -> float:
         """Relative error of so many roundings, one after another."""
@@ -74,6 +85,10 @@ class Exact:
         result[:] = left.entries()
         return result.reshape(left.nrows(), left.ncols())
 
+    def dot(self, amounts: Array, prices: Array) -> Array:
+        """Sums of products along rows."""
+        return (amounts * prices).sum(axis=1)
+
     def matrix(self, values: Any) -> Any:
         """A float64 matrix made ready for :meth:`product`."""
         from flint import fmpq_mat
@@ -81,12 +96,16 @@ class Exact:
         dense = self.array(values if isinstance(values, np.ndarray) else values.toarray())
         return fmpq_mat(*dense.shape, dense.ravel().tolist())
 
+    def known(self, values: Array, worst: float) -> Array:
+        """The values: all are finite."""
+        return values
+
     def gamma(self, roundings: int) -> int:
         """Zero: nothing is rounded."""
         return 0
 
     def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
-        """Longer numbers are rounded up or down to so many significant bits: so they do not grow from layer to layer."""
+        """Round longer numbers up or down to so many significant bits, or they would grow from layer to layer."""
         flat = [_short(value, up, bits) for value in values.ravel().tolist()]
         result = np.empty(len(flat), dtype=object)
         result[:] = flat

@@ -56,7 +56,7 @@ class Activations:
     def __init__(self, layer: Layer, numbers: Balls | Exact, curves: dict[Any, CurveLines]) -> None:
         self._numbers = numbers
         self._curves = [(curves[curve], here.tolist()) for curve, here in layer.curves]
-        self._curved = layer.is_curved
+        self._curved, self.has_curves = layer.is_curved, bool(layer.curves)
         self.negative = numbers.array(np.where(layer.is_curved, 0.0, layer.negative_slope))
         self.positive = numbers.array(np.where(layer.is_curved, 0.0, layer.positive_slope))
 
@@ -87,7 +87,7 @@ class Activations:
         chord = numbers.shortened(
             np.where(bent, _times(right, upper) - _times(left, lower), 0) / width, up=True, bits=24
         )
-        chord = np.where(chord == chord, chord, right)  # (not a number: an unbounded neuron)
+        chord = numbers.known(chord, 0.0)  # (of an unbounded neuron)
         if slopes is not None:
             kink = np.where(slopes.named, slopes.lower, kink)
         convex = right > left
@@ -98,8 +98,7 @@ class Activations:
         outward = 1 + 4 * numbers.unit  # a difference, a product and this one are rounded
         lower_offset = np.where(bent, np.minimum(np.minimum(*lower_ends), 0) * outward - numbers.tiny, 0)
         upper_offset = np.where(bent, np.maximum(np.maximum(*upper_ends), 0) * outward + numbers.tiny, 0)
-        lower_offset = np.where(lower_offset == lower_offset, lower_offset, -np.inf)
-        upper_offset = np.where(upper_offset == upper_offset, upper_offset, np.inf)
+        lower_offset, upper_offset = numbers.known(lower_offset, -np.inf), numbers.known(upper_offset, np.inf)
         found = Lines(lower_slope, lower_offset, upper_slope, upper_offset)
         if kept is not None and slopes is not None:
             pairs = zip(vars(found).values(), vars(kept).values(), strict=True)

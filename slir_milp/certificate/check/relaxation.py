@@ -1,17 +1,17 @@
 """Backward evaluation: lower bounds of linear functions of a network's values in regions of its inputs.
 
-Statement 2.  Let ``c·z`` be a function of the pre-activations ``z`` of a layer, and let every activation lie between two
-lines.  Taking the lower line where its coefficient is positive and the upper line where it is negative gives a function
-of the layer before that is nowhere above; repeated, one of the inputs, ``g·x + k``, whose minimum over a box is
-``k + Σ min(g_q·lower_q, g_q·upper_q)``.
+Statement 2.  Let ``c·f(z)`` be a function of the activations of a layer, each of which lies between two lines.  Taking
+the lower line where its coefficient is positive and the upper line where it is negative gives a function of ``z``, and
+so of the activations before, that is nowhere above; repeated, one of the inputs, ``g·x + k``, whose minimum over a box
+is ``k + Σ min(g_q·lower_q, g_q·upper_q)``.
 
 Statement 3.  Whatever is at most zero at every counterexample in the region may be added with a multiplier that is not
 negative: a bound of a neuron as ``μ·(z - end)``, a half-space ``n·x + o``.
 
-Statement 4 (float64).  Computing ``c·W`` in place of the true product changes the function by at most ``gamma(n)·|c|·v``
-with ``v = |W|·m + |b|`` and ``m`` the largest magnitudes of what ``W`` multiplies; any relative change of ``c`` itself
-costs ``|c|·v`` times that change, for ``|z| ≤ v``.  These, the radii of weights known only to within one, and the
-roundings of the constants are added up and subtracted.
+Statement 4 (float64).  Computing ``c·W`` in place of the true product changes the function by at most
+``gamma(n)·|c|·v`` with ``v = |W|·m + |b|`` and ``m`` the largest magnitudes of what ``W`` multiplies; any relative
+change of ``c`` itself costs ``|c|·v`` times that change, for ``|z| ≤ v``.  These, the radii of weights known only to
+within one, and the roundings of the constants are added up and subtracted.
 
 All arrays have one row for each node of a batch, or for each function that is bounded (``which``: its node).
 """
@@ -59,7 +59,7 @@ class Map:
         reach = np.maximum(high - centre, centre - low) * (1 + 4 * self.numbers.unit)
         middle = self.numbers.product(centre, self._forward) + self.bias
         spread = self.numbers.product(reach, self._size) + 4 * rounding + radius + self.numbers.tiny
-        return _known(middle - spread, worst=-np.inf), _known(middle + spread)
+        return self.numbers.known(middle - spread, -np.inf), self.numbers.known(middle + spread, np.inf)
 
     def part(self, rows: Array | slice, columns: Array) -> Any:
         """Part of the matrix, as numbers."""
@@ -75,8 +75,8 @@ class Region:
     lower, upper
         Shape ``(nodes, inputs)``.
     bounds
-        Lower and upper bounds of the pre-activations of every hidden layer, each of shape ``(nodes, neurons)``; empty if
-        there are none yet: then they are found by interval arithmetic.
+        Lower and upper bounds of the pre-activations of every hidden layer, each of shape ``(nodes, neurons)``; empty
+        if there are none yet: then they are found by interval arithmetic.
     normal, offset, inherited
         ``normal·x + offset ≤ 0``, in force where ``inherited``.
     normals, offsets
@@ -104,6 +104,7 @@ class _Level:
     charge: Array | None
     bias: Array
     weight: Any
+    is_hinged: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ class Relaxation:
         self._depth, self._nodes = len(activations), len(region.lower)
         self._largest_input = np.maximum(abs(region.lower), abs(region.upper))
         widest = max(max(map_.columns, len(map_.bias)) for map_ in maps)
-        self._gamma = self._numbers.gamma(2 * widest + 8 * len(maps) + 64)
+        self._gamma = self._numbers.gamma(widest + 4 * len(maps) + 32)
         self.closed = (region.lower > region.upper).any(axis=1)
         self._lines: list[Lines | None] = [None] * self._depth
         self._slopes: list[Slopes | None] = [None] * self._depth
@@ -169,11 +170,12 @@ class Relaxation:
                 least, most = map_.interval(low, high, self._rounding[k], self._radius[k])
                 region.bounds.append((numbers.shortened(least, up=False), numbers.shortened(most, up=True)))
             lower, upper = region.bounds[k]
-            active = ((first <= k) & (k < until) & ~self.closed)[:, None]
+            active: Array = np.asarray((first <= k) & (k < until) & ~self.closed)[:, None]
             unstable = activations.unstable(lower, upper) & active
             if k and unstable.any():
                 least, most = map_.interval(low, high, self._rounding[k], self._radius[k])
-                self._intersect(k, *np.nonzero(unstable), least[unstable], most[unstable])
+                b, i = np.nonzero(unstable)
+                self._intersect(k, b, i, least[b, i], most[b, i])
                 unstable = activations.unstable(lower, upper) & active & ~self.closed[:, None]
             which, neurons = np.nonzero(unstable)
             step = max(1, _MOST // map_.columns)
@@ -209,9 +211,9 @@ class Relaxation:
         rounded = numbers.gamma(weights.shape[1] + 8)  # of every coefficient, per unit of what is added up in it
         outputs = weights @ combination.outputs
         radius = self._radius[-1]
-        error = _sum(abs(outputs), self._rounding[-1] + radius)
+        error = self._numbers.dot(abs(outputs), self._rounding[-1] + radius)
         if unit:
-            error = error + rounded * _sum(weights @ abs(combination.outputs), self._size + radius)
+            error = error + rounded * self._numbers.dot(weights @ abs(combination.outputs), self._size + radius)
             error = error + rounded * (weights @ abs(combination.constants))
         alive = self._levels[-1].alive if self._levels else np.arange(last.columns)
         rows = numbers.product(outputs, numbers.matrix(last.part(slice(None), alive)))
@@ -224,7 +226,7 @@ class Relaxation:
         part = combination.inherited[:, None] * self.region.normal
         if unit:
             most = rounded * (weights @ abs(combination.inputs)) + 4 * unit * (abs(rows) + abs(direct) + abs(part))
-            error, mass = error + _sum(most, self._largest_input), mass + abs(shift)
+            error, mass = error + self._numbers.dot(most, self._largest_input), mass + abs(shift)
         rows, constant = rows + direct + part, constant + shift
         offset = self._settled(constant, error, mass)
         self._levels = levels
@@ -238,16 +240,17 @@ class Relaxation:
         if self._numbers.unit:
             largest = np.where(largest < LARGEST, largest, np.inf)
         size, radius = map_.sizes(largest)
-        self._size = _known(size)
-        self._rounding.append(_known(self._gamma * size))
-        self._radius.append(_known(radius))
+        self._size = self._numbers.known(size, np.inf)
+        # Twice: for the coefficients, and for the sums of constants that the biases enter.
+        self._rounding.append(self._numbers.known(2 * self._gamma * size, np.inf))
+        self._radius.append(self._numbers.known(radius, np.inf))
 
     def _intersect(self, k: int, b: Array, i: Array, least: Array, most: Array) -> None:
         """Take new bounds in; bounds that exclude each other close their node and are not kept."""
         lower, upper = self.region.bounds[k]
         least = np.maximum(lower[b, i], self._numbers.shortened(least, up=False))
         most = np.minimum(upper[b, i], self._numbers.shortened(most, up=True))
-        crossing = least > most
+        crossing: Array = np.asarray(least > most, dtype=bool)
         self.closed[b[crossing]] = True
         keep = ~crossing
         lower[b[keep], i[keep]], upper[b[keep], i[keep]] = least[keep], most[keep]
@@ -269,7 +272,8 @@ class Relaxation:
         weight = self._numbers.matrix(map_.part(alive, columns))
         restricted = Lines(*(part[:, alive] for part in parts))
         chosen = None if multiplier is None else multiplier[:, alive]
-        return _Level(alive, restricted, chosen, cost, charge, map_.bias[alive], weight)
+        hinged = not self._activations[k].has_curves
+        return _Level(alive, restricted, chosen, cost, charge, map_.bias[alive], weight, hinged)
 
     def _with_slopes(self, slopes: list[Slopes | None], multipliers: list[Array] | None) -> list[_Level]:
         """The levels with the lines of some neurons exchanged, and with multiples of bounds (Statement 3)."""
@@ -297,22 +301,22 @@ class Relaxation:
         self, rows: Array, constant: Array, error: Array, mass: Array, k: int, which: Array
     ) -> tuple[Array, Array, Array, Array]:
         """Statement 2, from the activations of layer ``k - 1`` to the inputs."""
+        numbers = self._numbers
         for level in reversed(self._levels[:k]):
             lines, positive = level.lines, rows > 0
             offset = np.where(positive, lines.lower_offset[which], lines.upper_offset[which])
-            slope = np.where(positive, lines.lower_slope[which], lines.upper_slope[which])
-            lost = np.where(rows == 0, 0 * rows, rows * offset)
-            rows, constant = rows * slope, constant + lost.sum(axis=1)
+            lost = numbers.dot(rows, offset)
+            if numbers.unit:  # of hinges no term is positive
+                mass = mass + (abs(lost) if level.is_hinged else numbers.dot(abs(rows), abs(offset)))
+            rows = rows * np.where(positive, lines.lower_slope[which], lines.upper_slope[which])
             if level.multiplier is not None:
-                rows, constant = rows + level.multiplier[which], constant - level.cost[which].sum(axis=1)
+                cost = level.cost[which]
+                rows, lost = rows + level.multiplier[which], lost - cost.sum(axis=1)
+                mass = mass + abs(cost).sum(axis=1) if numbers.unit else mass
             if level.charge is not None:
-                error = error + _sum(abs(rows), level.charge[which])
-            if self._numbers.unit:
-                mass = mass + abs(lost).sum(axis=1) + abs(rows) @ abs(level.bias)
-                if level.multiplier is not None:
-                    mass = mass + abs(level.cost[which]).sum(axis=1)
-            constant = constant + rows @ level.bias
-            rows = self._numbers.product(rows, level.weight)
+                error = error + numbers.dot(abs(rows), level.charge[which])
+            constant = constant + lost + rows @ level.bias
+            rows = numbers.product(rows, level.weight)
         return rows, constant, error, mass
 
     def _settled(self, constant: Array, error: Array, mass: Array) -> Array:
@@ -321,7 +325,7 @@ class Relaxation:
         if not numbers.unit:
             return constant - error
         value = constant - (error * _UP + self._gamma * mass * _UP + numbers.tiny)
-        return _known(value - 4 * numbers.unit * abs(value), worst=-np.inf)
+        return numbers.known(value - 4 * numbers.unit * abs(value), -np.inf)
 
     def _over_box(self, rows: Array, offset: Array, which: Array) -> Array:
         """Minimum of ``rows·x + offset`` over the box."""
@@ -329,18 +333,18 @@ class Relaxation:
         least = (rows * np.where(rows > 0, region.lower[which], region.upper[which])).sum(axis=1)
         if not numbers.unit:
             return offset + least
-        error = self._gamma * _sum(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
+        error = self._gamma * self._numbers.dot(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
         value = offset + least - error
-        return _known(value - 4 * numbers.unit * (abs(value) + abs(offset) + abs(least)), worst=-np.inf)
+        return numbers.known(value - 4 * numbers.unit * (abs(value) + abs(offset) + abs(least)), -np.inf)
 
     def _half_spaces(self, which: Array) -> Any:
-        """Normals, offsets and validity of the half-spaces, for each function's node: the query's, then the inherited."""
+        """Normals, offsets and validity of the half-spaces, by function: the query's, then the inherited one."""
         region, unit = self.region, self._numbers.unit
         for normal, offset in zip(region.normals, region.offsets, strict=True):
             here = np.broadcast_to(normal, (len(which), len(normal)))
             # Coefficients and constant are the rationals' nearest float64 numbers.
-            error = 4 * unit * (_sum(abs(here), self._largest_input[which]) + abs(offset)) + self._numbers.tiny
-            yield here, offset - error, np.ones(len(which), dtype=bool)
+            size = self._numbers.dot(abs(here), self._largest_input[which]) + abs(offset)
+            yield here, offset - (4 * unit * size + self._numbers.tiny), np.ones(len(which), dtype=bool)
         if region.inherited.any():
             yield region.normal[which], region.offset[which], region.inherited[which]
 
@@ -348,48 +352,44 @@ class Relaxation:
         """Lower bound over box and half-spaces, each mixed in with a multiplier (Statement 3) where that helps."""
         numbers, unit = self._numbers, self._numbers.unit
         best = self._over_box(rows, offset, which)
-        for normal, level, valid in self._half_spaces(which):
-            beta = numbers.array(np.where(valid, self._multiplier(rows, normal, level, which), 0.0))
-            part, shift = beta[:, None] * normal, beta * level
-            mixed, base = rows + part, offset + shift
+        for normals, levels, valid in self._half_spaces(which):
+            chosen = self._multipliers(rows, normals, levels, which)
+            some = np.flatnonzero(valid & (chosen > 0))
+            beta, here = numbers.array(chosen[some]), which[some]
+            part, shift = beta[:, None] * normals[some], beta * levels[some]
+            mixed, base = rows[some] + part, offset[some] + shift
             if unit:
-                error = 4 * unit * (_sum(abs(rows) + abs(part), self._largest_input[which]) + abs(offset) + abs(shift))
-                base = base - (error * _UP + numbers.tiny)
-            value = self._over_box(mixed, base, which)
-            better = (value > best) & valid
-            best = np.where(better, value, best)
-            rows, offset = np.where(better[:, None], mixed, rows), np.where(better, base, offset)
+                moved = numbers.dot(abs(rows[some]) + abs(part), self._largest_input[here])
+                base = base - (4 * unit * (moved + abs(offset[some]) + abs(shift)) * _UP + numbers.tiny)
+            value = self._over_box(mixed, base, here)
+            better = value > best[some]
+            some = some[better]
+            best[some], rows[some], offset[some] = value[better], mixed[better], base[better]
         return best
 
-    def _multiplier(self, rows: Array, normal: Array, offset: Array, which: Array) -> Array:
-        """The β ≥ 0 that makes the minimum of ``(rows + β·normal)·x + β·offset`` greatest, nearly (any is valid)."""
+    def _multipliers(self, rows: Array, normal: Array, offset: Array, which: Array) -> Array:
+        """Float64 β ≥ 0 that make the minima of ``(rows + β·normal)·x + β·offset`` greatest, nearly: any is valid.
+
+        In β a minimum is concave and piecewise linear; it turns where an element of ``rows + β·normal`` changes sign.
+        """
         g, n, lower, upper = (np.asarray(a, dtype=np.float64) for a in (rows, normal, *self._box(which)))
         at_lower = np.where(g != 0, g, n) > 0
-        slope = np.asarray(offset, dtype=np.float64) + (n * np.where(at_lower, lower, upper)).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            turns = np.where(g * n < 0, -g / n, np.inf)
+        rise = np.asarray(offset, dtype=np.float64) + np.einsum("ij,ij->i", n, np.where(at_lower, lower, upper))
+        beta = np.zeros(len(which))
+        some = np.flatnonzero((rise > 0) & (g * n < 0).any(axis=1))
+        g, n, width = g[some], n[some], (upper - lower)[some]
+        turns = np.where(g * n < 0, -g / n, np.inf)
+        drops = np.where(turns < np.inf, abs(n) * width, 0.0)
         order = np.argsort(turns, axis=1)
-        turns = np.take_along_axis(turns, order, axis=1)
-        drops = np.take_along_axis(abs(n) * (upper - lower), order, axis=1)
-        finite = turns < np.inf
-        after = slope[:, None] - np.cumsum(np.where(finite, drops, 0.0), axis=1)
-        reached = np.argmax(after <= 0, axis=1)
-        some = (after <= 0).any(axis=1)
-        last = np.maximum(finite.sum(axis=1) - 1, 0)
-        beta = np.take_along_axis(turns, np.where(some, reached, last)[:, None], axis=1)[:, 0]
-        return np.where((slope > 0) & finite.any(axis=1) & np.isfinite(beta), beta, 0.0)
+        at, turns = np.arange(len(some)), np.take_along_axis(turns, order, axis=1)
+        left = rise[some][:, None] - np.cumsum(np.take_along_axis(drops, order, axis=1), axis=1)
+        last = np.count_nonzero(turns < np.inf, axis=1) - 1
+        chosen = turns[at, np.minimum(np.count_nonzero(left > 0, axis=1), last)] if len(some) else beta[:0]
+        beta[some] = np.where(np.isfinite(chosen), chosen, 0.0)
+        return beta
 
     def _box(self, which: Array) -> tuple[Array, Array]:
         return self.region.lower[which], self.region.upper[which]
-
-
-def _sum(amounts: Array, prices: Array) -> Array:
-    """Sum along rows of products, where nothing costs nothing even at an infinite price."""
-    return np.where(amounts == 0, 0 * amounts, amounts * prices).sum(axis=1)
-
-
-def _known(values: Array, worst: float = np.inf) -> Array:
-    return np.where(values == values, values, worst)
 
 
 def _dense(matrix: Any) -> Array:

@@ -92,7 +92,7 @@ class Tree:
         return self._child(Node(0, Case(lower=unbounded, upper=unbounded), none, none), 0, self._question.formula)
 
     def group(self, stack: list[Node], most: int) -> list[Node]:
-        """Take nodes off a stack that can be closed together: without steps, their boxes and half-spaces of one kind."""
+        """Take nodes off a stack that can be closed together."""
         group = [stack.pop()]
         kind = self._kind(group[0])
         while kind is not None and stack and len(group) < most and self._kind(stack[-1]) == kind:
@@ -169,11 +169,11 @@ class Tree:
         lower, upper = (bound.copy() for bound in bounds[k])
         i = neuron - int(self._first[k])
         lower[i], upper[i] = max(lower[i], value), min(upper[i], value)
-        sides = []
+        found = []
         for number, pair in ((end.first, (bounds[k][0], upper)), (end.first + 1, (lower, bounds[k][1]))):
             if pair[0][i] <= pair[1][i]:
-                sides.append(replace(node, number=number, bounds=(*bounds[:k], pair, *bounds[k + 1 :])))
-        return sides
+                found.append(replace(node, number=number, bounds=(*bounds[:k], pair, *bounds[k + 1 :])))
+        return found
 
     def _cases(self, node: Node, end: Entry) -> list[Node] | str:
         if end.kind is not Kind.CASES:
@@ -211,15 +211,15 @@ class Tree:
             a and b and (a[0] > b[0] or (a[0] == b[0] and (a[1] or b[1]))) for a, b in zip(lower, upper, strict=True)
         ):
             return None
-        found = Case(frozenset(atoms), frozenset(pending), tuple(halves), tuple(lower), tuple(upper))
-        if (found.lower, found.upper) == (case.lower, case.upper):
-            return replace(node, number=number, case=found)
-        if None in found.lower or None in found.upper:
-            return replace(node, number=number, case=found, bounds=None)
+        asserted = Case(frozenset(atoms), frozenset(pending), tuple(halves), tuple(lower), tuple(upper))
+        if (asserted.lower, asserted.upper) == (case.lower, case.upper):
+            return replace(node, number=number, case=asserted)
+        if None in asserted.lower or None in asserted.upper:
+            return replace(node, number=number, case=asserted, bounds=None)
         known = None not in case.lower and None not in case.upper
-        low, high = (self._ends(ends, up) for ends, up in ((found.lower, False), (found.upper, True)))
+        low, high = (self._ends(ends, up) for ends, up in ((asserted.lower, False), (asserted.upper, True)))
         low, high = (np.maximum(low, node.lower), np.minimum(high, node.upper)) if known else (low, high)
-        return Node(number, found, low, high, None, node.half_space)
+        return Node(number, asserted, low, high, None, node.half_space)
 
     def _ends(self, ends: Iterable[End | None], up: bool) -> Array:
         exact = [rational(end[0]) for end in ends if end is not None]
@@ -294,18 +294,26 @@ class Tree:
         for b, lines in enumerate(named):
             if lines is None:
                 continue
-            shares = self._numbers.array(lines.shares.k / float(form.SHARES))
-            index = self._neurons(lines.shares.index)
-            left, right = self._left[index], self._right[index]
-            for index, low, high in (
-                (index, *(left + (right - left) * shares,) * 2),
-                (self._neurons(lines.slopes.index), *(self._numbers.array(lines.slopes.value),) * 2),
-                (self._neurons(lines.fractions.index), *(self._ratios(lines.fractions),) * 2),
-                (self._neurons(lines.pairs.index), *map(self._numbers.array, lines.pairs[1:])),
-            ):
+            for index, low, high in self._given(lines):
                 lower[b, index], upper[b, index], known[b, index] = low, high, True
         layers = zip(self._layers(known), self._layers(lower), self._layers(upper), strict=True)
         return [Slopes(*layer) if layer[0].any() else None for layer in layers]
+
+    def _given(self, lines: form.Lines) -> Iterator[tuple[Any, Array, Array]]:
+        """Neurons and the slopes of their lower and upper lines, in the ways that a proof may give them."""
+        if len(lines.shares.index):
+            index = self._neurons(lines.shares.index)
+            left, right = self._left[index], self._right[index]
+            slope = left + (right - left) * self._numbers.array(lines.shares.k / float(form.SHARES))
+            yield index, slope, slope
+        if len(lines.slopes.index):
+            slope = self._numbers.array(lines.slopes.value)
+            yield self._neurons(lines.slopes.index), slope, slope
+        if len(lines.fractions.index):
+            slope = self._ratios(lines.fractions)
+            yield self._neurons(lines.fractions.index), slope, slope
+        if len(lines.pairs.index):
+            yield self._neurons(lines.pairs.index), *map(self._numbers.array, lines.pairs[1:])
 
     def _combination(
         self, nodes: Sequence[Node], given: Sequence[form.Combination | None]
@@ -324,9 +332,12 @@ class Tree:
             if c.inherited and nodes[b].half_space is None:
                 raise ProofError(f"node {nodes[b].number} uses a half-space, but inherits none.")
             weights[b, np.searchsorted(atoms, c.weights.index)] = self._numbers.array(c.weights.value)
-            weights[b, np.searchsorted(atoms, c.weight_fractions.index)] = self._ratios(c.weight_fractions)
-            multipliers[b, self._neurons(c.conditions.index)] = self._numbers.array(c.conditions.value)
-            multipliers[b, self._neurons(c.condition_fractions.index)] = self._ratios(c.condition_fractions)
+            if len(c.weight_fractions.index):
+                weights[b, np.searchsorted(atoms, c.weight_fractions.index)] = self._ratios(c.weight_fractions)
+            if len(c.conditions.index):
+                multipliers[b, self._neurons(c.conditions.index)] = self._numbers.array(c.conditions.value)
+            if len(c.condition_fractions.index):
+                multipliers[b, self._neurons(c.condition_fractions.index)] = self._ratios(c.condition_fractions)
         some = any(len(c.conditions.index) + len(c.condition_fractions.index) for c in chosen)
         inputs, outputs, constants = self._rows(atoms)
         combination = Combination(
