@@ -11,11 +11,14 @@ Nothing here imports the search, its bounds, its linear programs or its solvers.
 
 from __future__ import annotations
 
+import signal
 import time
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +37,11 @@ if TYPE_CHECKING:
 _ELEMENTS = 60_000
 _ROOTS = 12
 """Subtrees for each process."""
+_FEW = 2000
+"""So many nodes (a tenth of them in exact arithmetic) are checked sooner than another process has started."""
+_TICK = 0.2
 Path = str | PathLike[str]
+Watch = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,25 +64,32 @@ class Report:
         ``unsat`` or ``sat``.
     failures
         Why it is not proven: a sentence for each node that cannot be closed; empty if the claim is accepted.
-    leaves
-        Leaves closed.
+    nodes, leaves
+        Nodes seen, and how many of them had no children.
     exactly
         How many nodes needed exact arithmetic.
     exact
-        Whether all of them were done so.
+        Whether all of them were done so; for ``sat``, whether the witness was.
     read_twice
         Whether the second reading covers the network.
     seconds
         Time taken.
+    header
+        What the proof says it is about.
+    note
+        For ``sat``: what the network's runtime makes of the witness; see :class:`.witness.Replay`.
     """
 
     claim: str
     failures: tuple[str, ...]
+    nodes: int
     leaves: int
     exactly: int
     exact: bool
     read_twice: bool
     seconds: float
+    header: Header
+    note: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -83,7 +97,9 @@ class Report:
         return not self.failures
 
 
-def check(files: Files, *, exact: bool = False, jobs: int = 1, most_failures: int = 1) -> Report:
+def check(
+    files: Files, *, exact: bool = False, jobs: int = 1, most_failures: int = 1, watch: Watch | None = None
+) -> Report:
     """Check a proof.
 
     Parameters
@@ -93,9 +109,11 @@ def check(files: Files, *, exact: bool = False, jobs: int = 1, most_failures: in
     exact
         Use rational arithmetic throughout, not only where float64 with counted roundings cannot confirm a node.
     jobs
-        Number of processes.
+        Most processes at once; for a small proof there is only this one.
     most_failures
         Stop after so many nodes that cannot be closed.
+    watch
+        Called now and then with the nodes seen and the leaves closed so far.
 
     Raises
     ------
@@ -106,15 +124,18 @@ def check(files: Files, *, exact: bool = False, jobs: int = 1, most_failures: in
     """
     started = time.monotonic()
     problem = _Problem.read(files)
-    if problem.header.claim == "sat":
+    header, read_twice = problem.header, problem.read_twice
+    if header.claim == "sat":
         from slir_milp.certificate.check.witness import replayed
 
-        failures = replayed(problem.header, problem.network, problem.question)
-        return Report("sat", failures, 0, 0, True, problem.read_twice, time.monotonic() - started)
-    walk = _Walk(problem, exact, most_failures)
-    walk.run(jobs, files)
+        found = replayed(header, problem.network, problem.question)
+        seconds = time.monotonic() - started
+        return Report("sat", found.failures, 0, 0, 0, found.exact, read_twice, seconds, header, found.note)
+    walk = _Walk(problem, exact, most_failures, watch)
+    walk.run(jobs if len(problem.entries) * (10 if exact else 1) > _FEW else 1, files)
     seconds = time.monotonic() - started
-    return Report("unsat", tuple(walk.failures), walk.leaves, walk.exactly, exact, problem.read_twice, seconds)
+    counts = walk.nodes, walk.leaves, walk.exactly
+    return Report("unsat", tuple(walk.failures), *counts, exact, read_twice, seconds, header)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,14 +188,14 @@ def _registry(path: Path | None) -> tuple[Registry | None, str]:
 class _Walk:
     """Closes nodes until none is left."""
 
-    def __init__(self, problem: _Problem, exact: bool, most_failures: int) -> None:
-        self._problem, self._exact, self._most = problem, exact, most_failures
+    def __init__(self, problem: _Problem, exact: bool, most_failures: int, watch: Watch | None = None) -> None:
+        self._problem, self._exact, self._most, self._watch = problem, exact, most_failures, watch
         self._tree = self._made(Exact() if exact else Balls())
         self._fallback: Tree | None = None
         neurons = max(1, sum(problem.header.layers) + problem.header.inputs)
         self._batch = 1 if exact else int(np.clip(_ELEMENTS // neurons, 1, 512))
         self.failures: list[str] = []
-        self.leaves = self.exactly = 0
+        self.nodes = self.leaves = self.exactly = 0
 
     def _made(self, numbers: Balls | Exact) -> Tree:
         problem = self._problem
@@ -189,17 +210,23 @@ class _Walk:
             return
         import multiprocessing
 
-        with ProcessPoolExecutor(
-            jobs, multiprocessing.get_context("spawn"), _begin, (files, self._exact, self._most)
-        ) as pool:
-            tasks: list[Future[_Result]] = [pool.submit(_close, [node]) for node in stack]
-            for task in tasks:
-                failures, leaves, exactly = task.result()
-                self.failures += failures
-                self.leaves, self.exactly = self.leaves + leaves, self.exactly + exactly
-                if len(self.failures) >= self._most:
-                    pool.shutdown(cancel_futures=True)
-                    break
+        context = multiprocessing.get_context("spawn")
+        shared = context.Array("q", [self.nodes, self.leaves, 0])  # (the last says whether to stop)
+        with ProcessPoolExecutor(jobs, context, _begin, (files, self._exact, self._most, shared)) as pool:
+            try:
+                with _interrupts_held():
+                    tasks: set[Future[_Result]] = {pool.submit(_close, [node]) for node in stack}
+                while tasks and len(self.failures) < self._most:
+                    done, tasks = wait(tasks, _TICK, FIRST_COMPLETED)
+                    for failures, nodes, leaves, exactly in (task.result() for task in done):
+                        self.failures += failures
+                        self.nodes, self.leaves = self.nodes + nodes, self.leaves + leaves
+                        self.exactly += exactly
+                    if self._watch is not None:
+                        self._watch(shared[0], shared[1])
+            finally:
+                shared[2] = 1
+                pool.shutdown(cancel_futures=True)
 
     def close(self, stack: list[Node], enough: int = 0) -> None:
         """Close the nodes of a stack and all below them, or go on until the stack has ``enough`` nodes."""
@@ -212,8 +239,10 @@ class _Walk:
                     stack.reverse()
                 for node, found in zip(group, self._tree.close(group), strict=True):
                     children = self._exactly(node, found) if isinstance(found, str) else found
-                    self.leaves += not children
+                    self.nodes, self.leaves = self.nodes + 1, self.leaves + (not children)
                     stack.extend(children)
+                if self._watch is not None:
+                    self._watch(self.nodes, self.leaves)
                 if len(self.failures) >= self._most:
                     return
 
@@ -233,20 +262,47 @@ class _Walk:
         return []
 
 
-_Result = tuple[list[str], int, int]
+_Result = tuple[list[str], int, int, int]
 _worker: list[_Walk] = []
 """In a process of the pool: its walk."""
 
 
-def _begin(files: Files, exact: bool, most_failures: int) -> None:
-    _worker.append(_Walk(_Problem.read(files), exact, most_failures))
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C, and this one sees it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # (Windows)
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _StoppedError(Exception):
+    """The answer is known, or no longer wanted."""
+
+
+def _begin(files: Files, exact: bool, most_failures: int, shared: Any) -> None:
+    seen = [0, 0]
+
+    def watch(nodes: int, leaves: int) -> None:
+        with shared.get_lock():
+            shared[0], shared[1] = shared[0] + nodes - seen[0], shared[1] + leaves - seen[1]
+        seen[:] = nodes, leaves
+        if shared[2]:
+            raise _StoppedError
+
+    _worker.append(_Walk(_Problem.read(files), exact, most_failures, watch))
 
 
 def _close(nodes: list[Node]) -> _Result:
     walk = _worker[0]
-    walk.failures, walk.leaves, walk.exactly = [], 0, 0
+    before = walk.nodes, walk.leaves, walk.exactly
+    walk.failures = []
     walk.close(nodes)
-    return walk.failures, walk.leaves, walk.exactly
+    return walk.failures, walk.nodes - before[0], walk.leaves - before[1], walk.exactly - before[2]
 
 
 __all__ = ["Files", "Report", "check"]
