@@ -81,6 +81,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             check_network=not arguments.no_network_check,
             started=started,
             activations=arguments.activations,
+            proof=arguments.proof,
         )
         return verify.run(request)
     if arguments.command == "bench":

@@ -45,6 +45,11 @@ class Slack:
     inputs: Vector
     underflow: float
 
+    def times(self, factor: float) -> Slack:
+        """Charges that leave so many times the room."""
+        affine = tuple(factor * charge for charge in self.affine)
+        return Slack(affine, factor * self.offset, factor * self.inputs, factor * self.underflow)
+
 
 def affine_interval(affine: Affine, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Bounds of an affine map over a box, rounded outward; infinite where arithmetic overflows."""

@@ -37,6 +37,7 @@ _VERIFY = """\
 examples:
   slir-milp verify network.onnx query.vnnlib
   slir-milp verify network.onnx query.vnnlib --timeout 60 --json result.json
+  slir-milp verify network.onnx query.vnnlib --proof run.proof
 
 the first line of stdout:
   sat      an input meets the query; it and its outputs follow in VNN-LIB form
@@ -137,6 +138,7 @@ def _add_verify(commands: Subparsers) -> None:
     _add_options(verify, "seconds for the whole run, reading the files included (default: no limit)")
     _add_own_activations(verify)
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
+    verify.add_argument("--proof", type=Path, metavar="FILE", help="write a proof of the answer to FILE")
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
 

@@ -44,6 +44,8 @@ class Request:
         Value of ``time.monotonic()`` when the run began.
     activations
         A file that declares activations of one's own, if there is one.
+    proof
+        Where to write the proof, if anywhere.
     """
 
     network: Path
@@ -54,6 +56,7 @@ class Request:
     check_network: bool
     started: float
     activations: Path | None = None
+    proof: Path | None = None
 
 
 class _Run:
@@ -82,7 +85,16 @@ class _Run:
             if remaining <= 0:
                 return _out_of_time("Reading the files took all of it.")
             options = replace(options, timeout=remaining)
-        return verify(self.network, self.query, options, progress=self.note, cancel=self.cancel)
+        declared = digest(request.activations)
+        return verify(
+            self.network,
+            self.query,
+            options,
+            progress=self.note,
+            cancel=self.cancel,
+            proof=request.proof,
+            activations=declared[1] if declared else "",
+        )
 
     def note(self, progress: Progress) -> None:
         """Keep the latest snapshot; called in the working thread."""
@@ -155,19 +167,24 @@ def _out_of_time(detail: str) -> Verdict:
 
 
 def _prepare(request: Request) -> None:
-    """See that the JSON document can be written before hours are spent; drop one of an earlier run."""
-    if request.json is None:
-        return
-    inputs = (request.network, request.query, request.activations)
-    if any(request.json.exists() and other and other.exists() and request.json.samefile(other) for other in inputs):
-        raise OptionError(f"--json {request.json} would overwrite an input file; name another file.")
-    if request.json.is_dir():
-        raise OptionError(f"--json {request.json} is a folder; name a file.")
-    if not request.json.parent.is_dir():
-        raise OptionError(f"the folder of --json {request.json} does not exist; make it first.")
-    if request.json.exists() and not request.json.is_file():
+    """See that what is to be written can be before hours are spent; drop what an earlier run has left there."""
+    outputs = [(f"--{name}", path) for name, path in (("json", request.json), ("proof", request.proof)) if path]
+    if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
+        raise OptionError("--json and --proof name the same file; name two.")
+    for option, path in outputs:
+        _make_way(f"{option} {path}", path, (request.network, request.query, request.activations))
+
+
+def _make_way(name: str, path: Path, inputs: tuple[Path | None, ...]) -> None:
+    if any(path.exists() and other and other.exists() and path.samefile(other) for other in inputs):
+        raise OptionError(f"{name} would overwrite an input file; name another file.")
+    if path.is_dir():
+        raise OptionError(f"{name} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise OptionError(f"the folder of {name} does not exist; make it first.")
+    if path.exists() and not path.is_file():
         return  # a pipe or a device
     try:
-        Path(os.path.realpath(request.json)).unlink(missing_ok=True)
+        Path(os.path.realpath(path)).unlink(missing_ok=True)
     except OSError as error:
-        raise SlirError(f"--json {request.json} cannot be replaced: {error.strerror or error}.") from error
+        raise SlirError(f"{name} cannot be replaced: {error.strerror or error}.") from error

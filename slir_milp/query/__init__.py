@@ -1,8 +1,8 @@
 """Queries: a set of inputs and a condition on the outputs, exact as written."""
 
-from slir_milp.query.box import Box, GridBox
-from slir_milp.query.clause import Clause, RowMatrix, float32_box, float64_box
-from slir_milp.query.expand import clauses, grouped_clauses
+from slir_milp.query.box import Box, Cut, GridBox
+from slir_milp.query.clause import Clause, Place, RowMatrix, float32_box, float64_box
+from slir_milp.query.expand import Observer, clauses, grouped_clauses
 from slir_milp.query.formula import And, Atom, Formula, Or
 from slir_milp.query.load import load_query
 from slir_milp.query.query import Query
@@ -15,9 +15,12 @@ __all__ = [
     "Atom",
     "Box",
     "Clause",
+    "Cut",
     "Formula",
     "GridBox",
+    "Observer",
     "Or",
+    "Place",
     "Query",
     "RowMatrix",
     "clauses",

@@ -102,13 +102,13 @@ class Cut:
     above
         Whether the part above ``value`` is the one that is excluded.
     row
-        The inequality: positive, or zero and strict, on all of that part, both ends included.
+        Number of the inequality: it is positive on all of that part, both ends included.
     """
 
     input: int
     value: float
     above: bool
-    row: Atom
+    row: int
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ class Remainder:
     cuts
         How it came about, in this order.
     excluded_by
-        An inequality that excludes the rest, too; ``None`` if there is none.
+        Number of an inequality that excludes the rest, too (is positive, or zero and strict); ``None`` if none does.
     """
 
     box: Box
     cuts: tuple[Cut, ...]
-    excluded_by: Atom | None = None
+    excluded_by: int | None = None
 
 
 def is_empty(lower: End, upper: End) -> bool:
@@ -178,7 +178,8 @@ def tighten(box: Box, rows: Sequence[Atom]) -> Box | None:
 def cut(box: Box, rows: Sequence[Atom]) -> Remainder:
     """Like :func:`tighten`, but by cuts at float64 numbers, each of which a single inequality proves by itself.
 
-    They are rounded so that a little less is cut off than could be, and left out where they gain next to nothing.
+    They are rounded so that a little less is cut off than could be, and left out where they gain next to nothing.  The
+    inequalities are numbered as they are given.
     """
     lower, upper = list(box.lower_ends), list(box.upper_ends)
     cuts: list[Cut] = []
@@ -187,10 +188,10 @@ def cut(box: Box, rows: Sequence[Atom]) -> Remainder:
         if not changed:
             break
         changed = False
-        for row in rows:
+        for r, row in enumerate(rows):
             least, _, ends = _least(row, lower, upper)
             if least > 0 or (least == 0 and row.strict):
-                return Remainder(_remaining(box, lower, upper), tuple(cuts), row)
+                return Remainder(_remaining(box, lower, upper), tuple(cuts), r)
             for (i, a), (end, _) in zip(row.terms, ends, strict=True):
                 value = _beyond(end - least / a, above=a > 0)
                 if not math.isfinite(value):
@@ -203,7 +204,7 @@ def cut(box: Box, rows: Sequence[Atom]) -> Remainder:
                 else:
                     continue
                 changed = True
-                cuts.append(Cut(i, value, a > 0, row))
+                cuts.append(Cut(i, value, a > 0, r))
     return Remainder(_remaining(box, lower, upper), tuple(cuts))
 
 

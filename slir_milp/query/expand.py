@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from slir_milp.errors import QueryError, SlirWarning
@@ -205,13 +205,15 @@ class _Expansion:
         n = self.query.inputs
         rows = [row for row in partial.rows if row.terms[-1][0] < n]
         box: Box | None = self._box(partial.bounds)
-        cuts: tuple[Cut, ...] = ()
-        if rows and box is not None and self.observer:
-            remainder = cut(box, rows)
-            box, cuts = remainder.box, remainder.cuts
+        place = Place()
+        if self.observer:
+            remainder = cut(self._box(partial.bounds), rows)
+            cuts = tuple(replace(cut, row=self.atoms[id(rows[cut.row])]) for cut in remainder.cuts)
             if remainder.excluded_by is not None:
-                self.observer.excluded(partial.node, cuts, self.atoms[id(remainder.excluded_by)])
+                self.observer.excluded(partial.node, cuts, self.atoms[id(rows[remainder.excluded_by])])
                 return None
+            box = remainder.box
+            place = Place(partial.node, partial.bounds.node, cuts, tuple(self.atoms[id(row)] for row in partial.rows))
         elif rows and box is not None:
             box = tighten(box, rows)
         if box is None:
@@ -219,10 +221,7 @@ class _Expansion:
         if self.last is not None and box is not self.last and box == self.last:
             box = self.last
         self.last = box
-        if not self.observer:
-            return Clause(box, partial.rows, self.query.outputs)
-        atoms = tuple(self.atoms[id(row)] for row in partial.rows)
-        return Clause(box, partial.rows, self.query.outputs, Place(partial.node, partial.bounds.node, cuts, atoms))
+        return Clause(box, partial.rows, self.query.outputs, place)
 
     def _box(self, bounds: _Bounds) -> Box:
         if bounds.box is None:

@@ -81,6 +81,7 @@ def document(
         "network": {"path": network[0], "sha256": network[1]},
         "query": {"path": query[0], "sha256": query[1]},
         "activations": None if activations is None else {"path": activations[0], "sha256": activations[1]},
+        "proof": None if verdict.proof is None else _file(verdict.proof),
         "versions": _versions(),
     }
 
@@ -105,6 +106,17 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _file(path: str) -> Json:
+    """Path, size and SHA-256 of a file that was written; the path alone of a pipe or a device."""
+    import hashlib
+
+    if not Path(path).is_file():
+        return {"path": path, "bytes": None, "sha256": ""}
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"path": path, "bytes": file.tell(), "sha256": digest}
 
 
 def _witness(witness: Witness | None) -> Json:

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Explorer, Settings
+from slir_milp.bounds.kernel import End, Explorer, Settings
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.search.frontier import Frontier, Piece, Records, Sides, Target
 from slir_milp.search.hunt import Hunt
+from slir_milp.search.journal import Journal
 from slir_milp.search.replay import Replayer
 from slir_milp.search.settle import Settler
 from slir_milp.search.splitting import choose
-from slir_milp.search.state import State
+from slir_milp.search.state import STAGES, State
 from slir_milp.search.verdict import Engine, OpenRegion, Options, Reason
 
 _WORK_PER_CALL = 4.0e7
@@ -50,10 +51,14 @@ class Search:
         The run.
     jobs
         Number of worker threads.
+    journal
+        Takes what is done to every region.
     """
 
-    def __init__(self, network: Network, replayer: Replayer, options: Options, state: State, jobs: int) -> None:
-        self._network, self._state, self._jobs = network, state, jobs
+    def __init__(
+        self, network: Network, replayer: Replayer, options: Options, state: State, jobs: int, journal: Journal
+    ) -> None:
+        self._network, self._state, self._jobs, self._journal = network, state, jobs, journal
         self._engine = options.engine
         self._claimed: list[Piece] = []
         work = work_per_region(network)
@@ -66,7 +71,7 @@ class Search:
             patience=int(np.clip(_WORK_OF_PATIENCE / work, 100, 20_000)),
         )
         self.frontier = Frontier(state, jobs, self.hunt.exact_witness_known)
-        self._settler = Settler(network, state)
+        self._settler = Settler(network, state, journal)
         self._splitting = options.splitting
         self._budget = 1 if self._engine.solves_programs else int(np.clip(_WORK_PER_CALL / work, 1, 256))
         self._regions_are_dear = regions_are_dear(network)
@@ -147,9 +152,11 @@ class Search:
                 piece,
                 self._splitting,
                 self._state,
+                # Where the solver starts from the root, the trial only chooses.
+                self._journal.branch() if self._engine.solves_programs else self._journal,
                 lambda settings: self._explorer(target, settings, explorers),
             )
-            if self._engine.solves_programs:  # the trial only chose: the solver starts from the root
+            if self._engine.solves_programs:
                 target.settings, target.closed = replace(target.settings, ascent_steps=0), 0.0
                 chosen = piece
             if chosen is not None:
@@ -226,8 +233,14 @@ class Search:
         target, rest = piece.target, piece.part(slice(len(piece) - 1))
         record, side = piece.records[-1].copy(), piece.sides[-1].copy()
         explorer = self._explorer(target, replace(target.settings, ascent_steps=0), explorers)
-        explorer.analyse(record, side, deadline=self._state.limits.deadline, cancel=self._state.limits.flag)
+        end, *_ = self._journal.analyse(explorer, record, side, self._state.limits, claim=False)
         region = Piece(target, record[None, :], side[None, :])
+        if self._journal.is_kept and end in (End.INHERITED, End.EMPTY):  # the proof says so already
+            with self._state.condition:
+                self._state.counts.regions += 1
+                self._state.counts.closed_by[STAGES[end]] += 1
+                target.closed += float(record[target.layout["volume"]])
+            return rest, True
         if self._engine is Engine.LP:
             closed, point = self._settler.closes_by_program(target, record, side, explorer)
             points: tuple[Vector, ...] = () if point is None else (point,)
@@ -245,13 +258,7 @@ class Search:
         return Piece(target, np.vstack([rest.records, region.records]), np.vstack([rest.sides, region.sides])), False
 
     def _explore(self, explorer: Explorer, records: Records, sides: Sides, budget: int) -> Any:
-        return explorer.explore(
-            np.ascontiguousarray(records),
-            np.ascontiguousarray(sides),
-            budget=budget,
-            deadline=self._state.limits.deadline,
-            cancel=self._state.limits.flag,
-        )
+        return self._journal.explore(explorer, records, sides, self._state.limits, budget=budget)
 
     def _count(self, target: Target, counts: dict[str, Any]) -> None:
         with self._state.condition:
@@ -263,7 +270,9 @@ class Search:
         if key not in explorers:
             if len(explorers) >= _KEPT_EXPLORERS:
                 explorers.clear()
-            explorers[key] = Explorer(self._network, target.slack, target.compiled, target.conjunction, settings)
+            explorers[key] = self._journal.explorer(
+                self._network, target.slack, target.compiled, target.conjunction, settings
+            )
         return explorers[key]
 
 

@@ -87,6 +87,10 @@ class Target:
                 values = values + rows.inputs @ x
         return float(values.max())
 
+    def node_of(self, record: Vector) -> int:
+        """The node of a region in the proof of the run, if there is one."""
+        return int(record[self.layout["node"]])
+
     def box_of(self, records: Records) -> tuple[Vector, Vector]:
         """Lower and upper ends of the boxes of one record, or of several (one a row)."""
         low, high, n = self.layout["lower"], self.layout["upper"], self.inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -9,20 +10,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network
+from slir_milp.bounds.kernel import Settings, compile_network
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import Region
 from slir_milp.errors import OptionError
-from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses
 from slir_milp.search.explore import Search, multiplications_of, regions_are_dear
-from slir_milp.search.frontier import Piece, Sides, Target
+from slir_milp.search.frontier import Piece, Target
+from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
+from slir_milp.search.proof import Proof
 from slir_milp.search.replay import Replayer
+from slir_milp.search.roots import Opened, Roots, cut_at, halves
 from slir_milp.search.settle import is_small
-from slir_milp.search.state import STAGES, State
-from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, conjunction_of, root_of
+from slir_milp.search.state import State
+from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, root_of
 from slir_milp.search.verdict import (
     Engine,
     OpenRegion,
@@ -45,6 +48,8 @@ def verify(
     *,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
+    proof: str | os.PathLike[str] | None = None,
+    activations: str = "",
 ) -> Verdict:
     """Decide whether some input of a network meets a query.
 
@@ -60,6 +65,10 @@ def verify(
         Called about ten times a second with a snapshot of the run.
     cancel
         Set it from any thread to end the run with what is known so far.
+    proof
+        Where to write a proof of the answer, if it is ``sat`` or ``unsat``; what is there before is removed.
+    activations
+        SHA-256 of the file that declares the activations of one's own that the network uses, for the proof.
 
     Returns
     -------
@@ -71,31 +80,21 @@ def verify(
     QueryError
         The query does not fit the network.
     OptionError
-        An argument is not what it should be.
+        An argument is not what it should be; a proof is asked for of a network or query that was not read from a file.
+    ProofError
+        The proof cannot be written.
     """
     if not isinstance(network, Network) or not isinstance(query, Query):
         raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return _Run(network, query, options or Options(), progress, cancel).verdict()
+    return _Run(network, query, options or Options(), progress, cancel, proof, activations).verdict()
 
 
 _NEAR_TIE = 0.02
 _MOST_DIVISIONS = 12
-_MOST_CUTS_TRIED = 16
 _SHARPENING = 1e8
 """Multiplications by the network's weights for which neurons of a root get bounds by an ascent of their own."""
 _MOST_OPEN = 1024
 """Open conjunctions after which the search is called before more are expanded."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    """A conjunction bounded over its whole box; no record if that closed it."""
-
-    region: Region
-    conjunction: Conjunction
-    record: Vector | None
-    sides: Sides
-    layout: dict[str, int]
 
 
 @dataclass
@@ -105,6 +104,8 @@ class _Run:
     options: Options
     progress: ProgressCallback | None
     cancel: threading.Event | None
+    proof_path: str | os.PathLike[str] | None = None
+    activations: str = ""
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -117,11 +118,15 @@ class _Run:
         self.replayer = Replayer(self.network, self.query)
         self.only_box: Box | None = None
         self.query.check_fits(self.network.input_size, self.network.output_size)
-        if not self.network.is_piecewise_linear:
+        self.proof: Proof | None = None
+        if self.proof_path is not None:
+            self.proof = Proof(self.proof_path, self.network, self.query, self.activations)
+        elif not self.network.is_piecewise_linear:
             self.network = self._prepared()
+        self.journal = self.proof.journal if self.proof else Journal()
         jobs = self.options.jobs or available_cores()
         self.state = State(self.limits)
-        self.search = Search(self.network, self.replayer, self.options, self.state, jobs)
+        self.search = Search(self.network, self.replayer, self.options, self.state, jobs, self.journal)
         self.charges = GrowingCharges(self.network)
         self.outputs = OutputBounds(self.network)
         self.delta = 0.0 if self.network.is_piecewise_linear else self.options.delta
@@ -129,10 +134,13 @@ class _Run:
             ascent_steps=8 if self.options.slopes is SlopeRule.OPTIMISED else 0,
             hand_crafted=self.options.slopes is SlopeRule.HAND_CRAFTED,
             least_interval=self.delta,
+            margin=MARGIN if self.proof else 0.0,
         )
         multiplications = multiplications_of(self.network)
         dear = regions_are_dear(self.network)
-        self.sharpened_neurons = int(_SHARPENING / multiplications) if dear else 0
+        sharpened = int(_SHARPENING / multiplications) if dear else 0
+        bounds_close = not self.options.engine.solves_programs
+        self.roots = Roots(self.network, self.settings, self.state, bounds_close, sharpened)
         self.unsettled = False
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
@@ -151,7 +159,13 @@ class _Run:
         return prepared(self.network, boxes[0].lower, boxes[0].upper) if boxes else self.network
 
     def verdict(self) -> Verdict:
-        return self._conclude(self._roots() or self._search())
+        try:
+            verdict = self._conclude(self._open_roots() or self._search())
+        except BaseException:
+            if self.proof:
+                self.proof.discard()
+            raise
+        return self.proof.conclude(verdict) if self.proof else verdict
 
     def _search(self) -> Reason | None:
         """Explore what is open; the limit that ended it, if any."""
@@ -167,28 +181,34 @@ class _Run:
 
     # --- roots -----------------------------------------------------------------------------------------------------
 
-    def _roots(self) -> Reason | None:
+    def _open_roots(self) -> Reason | None:
         """Bound every conjunction over its whole box; what stays open goes to the search, in batches if need be."""
-        for box, group in grouped_clauses(self.query, self._is_refuted):
+        observer = self.journal if self.proof else None
+        for box, group in grouped_clauses(self.query, self._is_refuted, observer):
             if self.only_box is not None and not _same(self.only_box, box):
                 raise RuntimeError("a box turned up that the network was not prepared for")
             root = root_of(self.network, box.lower, box.upper)
             charges = self.charges.for_box(root.region.lower, root.region.upper)
             self.outputs.cover(root)
-            region, sharpened = root.region, None
-            for clause in group:
+            region, sharpened, box_node = root.region, None, 0
+            for found in group:
                 reason = self.limits.reached()
                 if reason is not None:
                     return reason
                 self.clauses += 1
-                if not clause.rows:
+                if not found.rows:
                     self._any_point(box, root)
                 else:
-                    opened = self._root(clause, root, region, charges)
+                    clause = self._placed(found, self.journal)
+                    if clause.place.box_node != box_node:  # what was found below another node is not known here
+                        region, box_node = root.region, clause.place.box_node
+                    opened = self.roots.bound(clause, root, region, charges, self.journal, shared=len(group) > 1)
                     region = opened.region
-                    if opened.record is not None and not charges.are_finite:
+                    if opened.record is None:
+                        self.root_closed += 1
+                    elif not charges.are_finite:
                         self._open_parts(clause, root)
-                    elif opened.record is not None:
+                    else:
                         sharpened = sharpened or self._sharpened(region)
                         self._open(clause, root, opened, sharpened)
                 if self.state.witness is not None:
@@ -201,28 +221,37 @@ class _Run:
                     return reason
         return None
 
+    @staticmethod
+    def _placed(clause: Clause, journal: Journal) -> Clause:
+        """The clause at the node that is left when the cuts of its box have been entered."""
+        return replace(clause, place=journal.enter_cuts(clause.place)) if clause.place.cuts else clause
+
     def _open_parts(self, clause: Clause, root: Root) -> None:
         """Open a conjunction in parts, each with rounding charges of its own: those of the whole box are infinite.
 
         They are where some neuron is unbounded, because its function has a pole in the box or is not defined in all of
         it.  Every part inherits the charges it is opened with, so the pole is to be confined to small ones first.
         """
-        parts = [(root.region.lower, root.region.upper, _MOST_DIVISIONS)]
+        parts = [(root.region.lower, root.region.upper, clause.place.node, _MOST_DIVISIONS)]
         while parts and self.limits.reached() is None and self.state.witness is None:
-            lower, upper, left = parts.pop()
+            lower, upper, node, left = parts.pop()
             part = root_of(self.network, lower, upper)
             charge = slack(self.network, lower, upper)
             charges = Charges(charge, compile_network(self.network, charge))
-            opened = self._root(clause, part, part.region, charges)
+            here = replace(clause, place=replace(clause.place, node=node))
+            opened = self.roots.bound(here, part, part.region, charges, self.journal)
             self.clauses += 1
             if opened.record is None:
+                self.root_closed += 1
                 continue
-            halves = _halves(self.network, lower, upper) if left and not charges.are_finite else ()
-            if halves:
+            cut = halves(self.network, lower, upper) if left and not charges.are_finite else None
+            if cut is not None:
                 self.clauses -= 1
-                parts += [(low, high, left - 1) for low, high in halves]
+                nodes = self.journal.halve(node, *cut)
+                boxes = cut_at(lower, upper, *cut)
+                parts += [(low, high, n, left - 1) for (low, high), n in zip(boxes, nodes, strict=True)]
             else:
-                self._open(clause, part, opened, self._sharpened(opened.region))
+                self._open(here, part, opened, self._sharpened(opened.region))
         if parts:
             self.unsettled = True
         self.clauses -= 1
@@ -233,9 +262,12 @@ class _Run:
             return False
         root = root_of(self.network, partial.lower, partial.upper)
         charges = self.charges.for_box(root.region.lower, root.region.upper)
-        if self._root(partial, root, root.region, charges).record is not None:
+        branch = self.journal.branch()
+        if self.roots.bound(self._placed(partial, branch), root, root.region, charges, branch).record is not None:
             return False
+        branch.keep()
         self.clauses += 1
+        self.root_closed += 1
         return True
 
     def _any_point(self, box: Box, root: Root) -> None:
@@ -243,30 +275,7 @@ class _Run:
         self.state.witness = self.replayer.try_point(root.region.midpoint, box)
         self.unsettled = self.state.witness is None
 
-    def _root(self, clause: Clause, root: Root, region: Region, charges: Charges) -> _Opened:
-        """Bound one conjunction; the neuron bounds found serve the next one over the same box too."""
-        conjunction = conjunction_of(clause, root, charges.slack, self.delta)
-        explorer = Explorer(self.network, charges.slack, charges.compiled, conjunction, self.settings)
-        record, sides = explorer.record(region)
-        deadline, cancel = self.limits.deadline, self.limits.flag
-        end, value, *_ = explorer.analyse(record, sides, deadline=deadline, cancel=cancel)
-        if end not in STAGES and self.sharpened_neurons and self.settings.ascent_steps:
-            end = explorer.sharpen(record, sides, most=self.sharpened_neurons, deadline=deadline, cancel=cancel)
-            if end not in STAGES and end is not End.STOPPED:
-                end, value, *_ = explorer.analyse(record, sides, deadline=deadline, cancel=cancel)
-        tightened = region
-        if conjunction.rows.coefficients.any(axis=1).all():
-            # Bounds found with the help of rows on inputs alone hold for this conjunction only.
-            tightened = replace(region, neurons=explorer.neurons(record))
-        self.state.counts.regions += 1
-        if end in STAGES and not (end is End.BOUND and self.options.engine.solves_programs):
-            self.root_closed += 1
-            self.state.counts.closed_by[STAGES[end]] += 1
-            return _Opened(tightened, conjunction, None, sides, explorer.layout)
-        record[explorer.layout["bound"]] = value
-        return _Opened(tightened, conjunction, record, sides, explorer.layout)
-
-    def _open(self, clause: Clause, root: Root, opened: _Opened, charges: Charges) -> None:
+    def _open(self, clause: Clause, root: Root, opened: Opened, charges: Charges) -> None:
         record, sides = np.array(opened.record), opened.sides
         target = Target(
             clause.box,
@@ -282,7 +291,7 @@ class _Run:
         self.targets.append(target)
         self.search.frontier.put(Piece(target, record[None, :].copy(), sides[None, :]))
 
-    def _settings(self, opened: _Opened) -> Settings:
+    def _settings(self, opened: Opened) -> Settings:
         """Where a strict row makes ties decidable, and exact arithmetic is cheap, near ties are set aside early."""
         if opened.record is None or not opened.conjunction.strict.any() or not is_small(self.network):
             return self.settings
@@ -385,31 +394,12 @@ class _Run:
         )
 
 
-def _halves(network: Network, lower: Vector, upper: Vector) -> tuple[tuple[Vector, Vector], ...]:
-    """Both halves of a box, cut where most of the result has finite charges; none if it cannot be cut."""
-    middle, width = 0.5 * lower + 0.5 * upper, upper - lower
-    best: tuple[tuple[Vector, Vector], ...] = ()
-    score = (-1, 0.0)
-    for q in np.argsort(-width)[:_MOST_CUTS_TRIED]:
-        if not lower[q] < middle[q] < upper[q]:
-            continue
-        first, second = upper.copy(), lower.copy()
-        first[q] = second[q] = middle[q]
-        halves = ((lower, first), (second, upper))
-        found = (sum(Charges.finite(slack(network, *half)) for half in halves), float(width[q]))
-        if found > score:
-            best, score = halves, found
-    return best
-
-
 def _same(one: Box, other: Box) -> bool:
     return one is other or (np.array_equal(one.lower, other.lower) and np.array_equal(one.upper, other.upper))
 
 
 def available_cores() -> int:
     """Number of processors that this process may use."""
-    import os
-
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

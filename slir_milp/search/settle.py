@@ -20,7 +20,9 @@ from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box
 from slir_milp.search.frontier import Sides, Target
+from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.state import STAGES, State
+from slir_milp.search.target import scales_of
 
 if TYPE_CHECKING:
     from slir_milp.lp.proposal import Proposal
@@ -43,18 +45,18 @@ class Settler:
         The network.
     state
         The run.
+    journal
+        Takes what is closed.
     """
 
-    def __init__(self, network: Network, state: State) -> None:
-        self._network, self._state = network, state
+    def __init__(self, network: Network, state: State, journal: Journal) -> None:
+        self._network, self._state, self._journal = network, state, journal
         self._exact_attempts = 0
         self._is_small = is_small(network)
 
     def closes(self, target: Target, record: Vector, sides: Sides, explorer: Explorer) -> bool:
         """Try to close a region; its neuron bounds are tightened in the record, and the counts are kept."""
-        end, value, _, _, slopes, weights = explorer.analyse(
-            record, sides, deadline=self._state.limits.deadline, cancel=self._state.limits.flag
-        )
+        end, value, _, _, slopes, weights = self._journal.analyse(explorer, record, sides, self._state.limits)
         name = STAGES.get(end)
         if end is End.STOPPED:
             return False
@@ -70,20 +72,31 @@ class Settler:
     ) -> tuple[bool, Vector | None]:
         """Try to close a region by the duals of its linear program; else its solution, a candidate for a witness."""
         from slir_milp.lp.proposal import certify
+        from slir_milp.search.entries import refuted_by_program
 
         region, neurons = explorer.region(record, sides), explorer.neurons(record)
         proposal = self._program(target, region, neurons)
         if proposal is None:
             return False, None
-        rows = target.conjunction.rows
-        bound, combined = certify(self._network, target.slack, rows, region, neurons, proposal)
+        rows, slack = target.conjunction.rows, target.slack
+        if self._journal.is_kept:  # whoever checks the bound rounds as well
+            slack = slack.times(1.0 + MARGIN)
+        bound, combined = certify(self._network, slack, rows, region, neurons, proposal)
         strict = bool((target.conjunction.strict & np.isfinite(proposal.weights) & (proposal.weights > 0)).any())
-        if bound > 0 or (strict and bound >= 0):
+        if bound > 0 or (strict and bound >= 0 and not self._journal.is_kept):
+            if self._journal.is_kept:
+                node = target.node_of(record)
+                self._journal.enter(
+                    refuted_by_program(
+                        self._network, slack, target.conjunction, region, neurons, proposal, combined, node
+                    )
+                )
             self._close(target, record, "lp")
             return True, None
         at = target.layout
         record[at["bound"]] = max(record[at["bound"]], bound)
-        if np.isfinite(combined.offsets[0]) and proposal.weights.any():
+        # A proof knows of half-spaces that parents leave to their children, and of no others.
+        if np.isfinite(combined.offsets[0]) and proposal.weights.any() and not self._journal.is_kept:
             record[at["normal"] : at["normal"] + target.inputs] = combined.normals[0]
             record[at["offset"]], record[at["has_half_space"]] = combined.offsets[0], 1.0
         return False, proposal.point
@@ -120,20 +133,6 @@ class Settler:
             self._state.counts.closed_by["milp"] += outcome.claim is Claim.INFEASIBLE
         return outcome.claim is Claim.INFEASIBLE, outcome.points
 
-    @staticmethod
-    def _scales(target: Target) -> list[Fraction]:
-        """By which positive number each inequality was multiplied to become the kernel's row."""
-        rows, scales = target.conjunction.rows, []
-        for r, atom in enumerate(target.rows):
-            variable, value = atom.terms[0]
-            matrix, column = (
-                (rows.inputs, variable)
-                if variable < target.inputs and rows.inputs is not None
-                else (rows.coefficients, variable - target.inputs)
-            )
-            scales.append(Fraction(float(matrix[r, column])) / value)
-        return scales
-
     def _refuted_exactly(
         self,
         target: Target,
@@ -154,22 +153,24 @@ class Settler:
             return True
         if not self._network.is_piecewise_linear or not self._affordable():
             return False
-        neurons, rows, scales = explorer.neurons(record), _exact(target.rows, target.inputs), self._scales(target)
+        neurons, rows = explorer.neurons(record), _exact(target.rows, target.inputs)
+        scales = scales_of(target.rows, target.conjunction.rows, target.inputs)
         fixed = sides.tolist() if sides.any() else None
 
         def refutes(slopes: Vector, weights: Vector, multipliers: Vector | None) -> bool:
-            return refuted_exactly(
-                self._network,
-                rows,
-                low,
-                high,
-                neurons,
-                [_simple(slope) for slope in slopes],
-                [_simple(weight) * scale for weight, scale in zip(weights, scales, strict=True)],
-                fixed,
-                None if multipliers is None else [_simple(beta) for beta in multipliers],
-                thorough=self._is_small,
+            simple = [_simple(slope) for slope in slopes]
+            scaled = [_simple(weight) * scale for weight, scale in zip(weights, scales, strict=True)]
+            # A multiple of a side that the region was put on, if it has the sign that makes it valid.
+            valid = None
+            if multipliers is not None and fixed is not None:
+                pairs = zip(multipliers, fixed, strict=True)
+                valid = [_simple(beta) if beta * side < 0 else Fraction(0) for beta, side in pairs]
+            closed = refuted_exactly(
+                self._network, rows, low, high, neurons, simple, scaled, fixed, valid, thorough=self._is_small
             )
+            if not closed:
+                return False
+            return self._enters_exact(target, record, neurons, simple, scaled, valid)
 
         if value >= -_TIE and refutes(slopes[0], weights, None):
             return True
@@ -182,6 +183,27 @@ class Settler:
             proposal.weights,
             None if multipliers is None else np.concatenate([*multipliers, np.zeros(0)]),
         )
+
+    def _enters_exact(
+        self,
+        target: Target,
+        record: Vector,
+        neurons: NeuronBounds,
+        slopes: list[Fraction],
+        weights: list[Fraction],
+        multipliers: list[Fraction] | None,
+    ) -> bool:
+        """Enter an exact refutation; ``False`` if there is a proof that has no room for its numbers."""
+        atoms = target.conjunction.atoms
+        if not self._journal.is_kept or atoms is None:
+            return True
+        from slir_milp.search.entries import refuted_by_fractions
+
+        node = target.node_of(record)
+        entry = refuted_by_fractions(self._network, neurons, atoms, slopes, weights, multipliers, node)
+        if entry is not None:
+            self._journal.enter(entry)
+        return entry is not None
 
     def _affordable(self) -> bool:
         regions, free = _RATION_IF_SMALL if self._is_small else _RATION

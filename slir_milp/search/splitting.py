@@ -15,6 +15,7 @@ import numpy as np
 
 from slir_milp.bounds.kernel import Explorer, Settings
 from slir_milp.search.frontier import Piece, Target
+from slir_milp.search.journal import Journal
 from slir_milp.search.state import STAGES, State
 from slir_milp.search.verdict import Splitting
 
@@ -31,6 +32,7 @@ class _Trial:
     settings: Settings
     explorer: Explorer
     piece: Piece
+    journal: Journal
     closed: float = 0.0
     bounded: int = 0
     ended: Counter[str] = field(default_factory=Counter)
@@ -43,12 +45,9 @@ class _Trial:
                 break
             largest = int(np.argmax(self.piece.records[:, at["volume"]]))
             rest = np.arange(len(self.piece)) != largest
-            records, sides, leaves, _, _, counts = self.explorer.explore(
-                np.ascontiguousarray(self.piece.records[largest : largest + 1]),
-                np.ascontiguousarray(self.piece.sides[largest : largest + 1]),
-                budget=1,
-                deadline=state.limits.deadline,
-                cancel=state.limits.flag,
+            here = slice(largest, largest + 1)
+            records, sides, leaves, _, _, counts = self.journal.explore(
+                self.explorer, self.piece.records[here], self.piece.sides[here], state.limits, budget=1
             )
             if len(leaves):
                 return False
@@ -68,9 +67,7 @@ class _Trial:
         at, target = self.explorer.layout, self.piece.target
         gap, kept = 0.0, []
         for r, (record, sides) in enumerate(zip(self.piece.records, self.piece.sides, strict=True)):
-            end, value, *_ = self.explorer.analyse(
-                record, sides, deadline=state.limits.deadline, cancel=state.limits.flag
-            )
+            end, value, *_ = self.journal.analyse(self.explorer, record, sides, state.limits)
             if end in STAGES:
                 self.closed += float(record[at["volume"]])
                 self.ended[STAGES[end]] += 1
@@ -83,7 +80,12 @@ class _Trial:
 
 
 def choose(
-    target: Target, piece: Piece, wanted: Splitting, state: State, explorer_for: Callable[[Settings], Explorer]
+    target: Target,
+    piece: Piece,
+    wanted: Splitting,
+    state: State,
+    journal: Journal,
+    explorer_for: Callable[[Settings], Explorer],
 ) -> Piece | None:
     """Decide what a target's search divides and put it into the target's settings.
 
@@ -97,6 +99,8 @@ def choose(
         What the user asked for.
     state
         The run, for its limits and counts.
+    journal
+        Takes what the way that is gone on with has done.
     explorer_for
         Makes an explorer of the target with other settings.
 
@@ -111,8 +115,8 @@ def choose(
         target.settings = by_inputs if wanted is Splitting.INPUT else by_activations
         return piece
     root_bound = float(piece.records[0, target.layout["bound"]])
-    inputs = _Trial(by_inputs, explorer_for(by_inputs), piece)
-    activations = _Trial(by_activations, explorer_for(by_activations), piece)
+    inputs = _Trial(by_inputs, explorer_for(by_inputs), piece, journal.branch())
+    activations = _Trial(by_activations, explorer_for(by_activations), piece, journal.branch())
     done = 0
     chosen = inputs
     for splits in _ROUNDS:
@@ -131,6 +135,7 @@ def choose(
             break
         if state.limits.reached() is not None:
             break
+    chosen.journal.keep()
     target.settings, target.closed = chosen.settings, chosen.closed
     with state.condition:
         state.counts.regions += inputs.bounded + activations.bounded

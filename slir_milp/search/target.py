@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interv
 from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
-from slir_milp.query import Clause
+from slir_milp.query import Atom, Clause
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +173,24 @@ def conjunction_of(clause: Clause, root: Root, slack: Slack, least_share: float 
         & (constants * scale / scale == constants)
     )
     scale = np.where(exact, scale, 1.0)
-    return Conjunction(
-        Rows(matrix.outputs * scale[:, None], matrix.inputs * scale[:, None], constants * scale),
-        matrix.strict.copy(),
-        least_share * (root.region.upper - root.region.lower),
-    )
+    rows = Rows(matrix.outputs * scale[:, None], matrix.inputs * scale[:, None], constants * scale)
+    least_width = least_share * (root.region.upper - root.region.lower)
+    if not clause.place.atoms:
+        return Conjunction(rows, matrix.strict.copy(), least_width)
+    atoms = np.array(clause.place.atoms, dtype=np.uint32)
+    scales = np.array([float(scale) for scale in scales_of(clause.rows, rows, clause.inputs)])
+    return Conjunction(rows, matrix.strict.copy(), least_width, atoms, scales)
+
+
+def scales_of(atoms: Sequence[Atom], rows: Rows, inputs: int) -> list[Fraction]:
+    """By which positive number each inequality was multiplied to become the kernel's row."""
+    scales = []
+    for r, atom in enumerate(atoms):
+        variable, value = atom.terms[0]
+        matrix, column = (
+            (rows.inputs, variable)
+            if variable < inputs and rows.inputs is not None
+            else (rows.coefficients, variable - inputs)
+        )
+        scales.append(Fraction(float(matrix[r, column])) / value)
+    return scales

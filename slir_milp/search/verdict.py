@@ -228,6 +228,8 @@ class Verdict:
         The worst few regions that are still open.
     statistics
         Counts.
+    proof
+        Path of the proof that was written; ``None`` if there is none.
     """
 
     status: Status
@@ -240,6 +242,7 @@ class Verdict:
     output_bounds: tuple[tuple[float, float], ...] = ()
     open_regions: tuple[OpenRegion, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
+    proof: str | None = None
 
 
 @dataclass(frozen=True)
