@@ -32,7 +32,7 @@ Row: TypeAlias = "dict[int, fmpq]"
 Shape: TypeAlias = tuple[int, ...]
 _ONE = -1
 _MOST_PRODUCTS = 2**23
-_WIDEST_SUM = 2**12
+_WIDEST_SUM = 2**11
 _ATTRIBUTES = {
     **{name: set[str]() for name in ("Add", "Identity", "MatMul", "Relu", "Sigmoid", "Sub", "Tanh")},
     **{"Constant": {"value"}, "Dropout": {"ratio"}, "Flatten": {"axis"}, "LeakyRelu": {"alpha"}},
@@ -88,19 +88,21 @@ class _Terms:
         from flint import fmpq
 
         self._one = fmpq(1)
-        self._numbers: dict[tuple[object, frozenset[tuple[int, fmpq]]], int] = {}
+        self._neurons: dict[tuple[object, ...], list[tuple[Row, int]]] = {}  # rows hash slowly: a part is the key
+        self._count = inputs
         self._products = 0
         self.inputs: list[Row] = [{i: self._one} for i in range(inputs)]
 
     def affine(self, weight: Any, rows: list[Row], offset: Any, alpha: float = 1.0, beta: float = 1.0) -> list[Row]:
         """Rows of ``alpha * weight @ rows + beta * offset``, exactly."""
         results = []
-        for weights, constant in zip(
-            weight if isinstance(weight, np.ndarray) else weight.toarray(), offset, strict=True
-        ):
-            total: Row = {_ONE: self._exact(beta) * self._exact(constant)}
-            for j in np.flatnonzero(weights):
-                factor = self._exact(alpha) * self._exact(weights[j])
+        rows_of_weight = weight if isinstance(weight, np.ndarray) else weight.toarray()
+        scale, offset_scale = self._exact(alpha), self._exact(beta)
+        for weights, constant in zip(rows_of_weight, offset, strict=True):
+            total: Row = {_ONE: offset_scale * self._exact(constant)}
+            used = np.flatnonzero(weights)
+            for j, value in zip(used.tolist(), weights[used].tolist(), strict=True):
+                factor = scale * self._exact(value)
                 self._products += len(rows[j])
                 for number, coefficient in rows[j].items():
                     total[number] = total.get(number, 0) + factor * coefficient
@@ -114,9 +116,13 @@ class _Terms:
         if function == IDENTITY:
             return row
         key = function.formula.text if isinstance(function, Curve) and function.formula else function
-        return {
-            self._numbers.setdefault((key, frozenset(row.items())), len(self.inputs) + len(self._numbers)): self._one
-        }
+        alike = self._neurons.setdefault((key, frozenset(row), row.get(min(row, default=_ONE))), [])
+        number = next((number for other, number in alike if other == row), None)
+        if number is None:
+            self._count += 1
+            number = self._count
+            alike.append((row, number))
+        return {number: self._one}
 
     def _exact(self, number: float) -> fmpq:
         return type(self._one)(*float(number).as_integer_ratio())

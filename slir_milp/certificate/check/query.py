@@ -1,6 +1,6 @@
 """The query that a proof speaks of, read from its VNN-LIB 1.0 text by other means than :mod:`slir_milp.query` does.
 
-The text becomes nested lists; these become a formula in negation normal form, as the proof format numbers it: ``and``
+The text becomes nested lists; these become a formula in negation normal form, as proofs number it: ``and``
 directly within ``and`` is one, likewise ``or``; a connective with one part is that part; ``=`` is two inequalities.
 All numbers are exact.  Inputs come first among the variables.
 """
@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from hashlib import sha256
 from os import PathLike, fspath
 from typing import TypeAlias
@@ -31,7 +30,8 @@ _LONGEST = 4000
 _DEEPEST = 200
 _LARGEST = 200_000
 _SILENT = {"set-logic", "set-info", "set-option", "check-sat", "get-model", "get-value", "exit"}
-_RELATIONS = {"<=": (1, False), "<": (1, True), ">=": (-1, False), ">": (-1, True)}
+_RELATIONS = {"<=": (False, False), "<": (False, True), ">=": (True, False), ">": (True, True)}
+"""Whether a relation is "smaller" with exchanged sides, and whether it is strict."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Reader:
     """Makes formulas of conditions over variables with known numbers."""
 
     def __init__(self, index: dict[str, int]) -> None:
-        self._index = index
+        self._words: dict[str, Linear] = {name: ({number: Fraction(1)}, Fraction(0)) for name, number in index.items()}
 
     def parts(self, condition: Expression, within: type[And | Or] | None, positive: bool = True) -> list[Formula]:
         """What a condition (its negation, if not ``positive``) contributes to the connective it stands in."""
@@ -143,18 +143,19 @@ class _Reader:
             return found if own is within else [found[0] if len(found) == 1 else own(tuple(found))]
         if len(rest) != 2 or not isinstance(head, str) or head not in (*_RELATIONS, "="):
             raise QueryError("a condition is and, or, not, =>, true, false, or a relation between two terms.")
-        difference = _sum([(1, self.linear(rest[0])), (-1, self.linear(rest[1]))])
+        left, right = self.linear(rest[0]), self.linear(rest[1])
         if head == "=":
-            pair = _atom(difference, 1, not positive), _atom(difference, -1, not positive)
+            pair = _atom(left, right, not positive), _atom(right, left, not positive)
             return [And(pair) if positive else Or(pair)]
-        sign, strict = _RELATIONS[head]
-        return [_atom(difference, sign, strict) if positive else _atom(difference, -sign, not strict)]
+        exchanged, strict = _RELATIONS[head]
+        if exchanged == positive:
+            left, right = right, left
+        return [_atom(left, right, strict == positive)]
 
     def linear(self, term: Expression) -> Linear:
         """Coefficients and constant of a term."""
         if isinstance(term, str):
-            variable = self._index.get(term)
-            return ({}, _number(term)) if variable is None else ({variable: Fraction(1)}, Fraction(0))
+            return self._words.get(term) or self._words.setdefault(term, ({}, _number(term)))
         operator, *operands = term or [""]
         first, *others = (self.linear(operand) for operand in operands or ["0"])
         if operator == "+" and operands:
@@ -180,18 +181,20 @@ def _sum(parts: Iterable[tuple[Fraction | int, Linear]]) -> Linear:
     terms: dict[int | None, Fraction] = {}
     for factor, (coefficients, constant) in parts:
         for variable, coefficient in ((None, constant), *coefficients.items()):
-            total = terms[variable] = terms.get(variable, Fraction(0)) + factor * coefficient
+            share = coefficient if factor == 1 else -coefficient if factor == -1 else factor * coefficient
+            total = terms[variable] = terms[variable] + share if variable in terms else share
             if total.numerator.bit_length() + total.denominator.bit_length() > _LARGEST:
                 raise QueryError("a number grows too long to compute with; write the terms with fewer digits.")
     constant = terms.pop(None)
     return {variable: total for variable, total in terms.items() if variable is not None and total}, constant
 
 
-def _atom(difference: Linear, sign: int, strict: bool) -> Atom:
-    return Atom(tuple((v, sign * a) for v, a in sorted(difference[0].items())), sign * difference[1], strict)
+def _atom(left: Linear, right: Linear, strict: bool) -> Atom:
+    """The inequality ``left <= right``, or ``left < right``."""
+    terms, constant = _sum([(1, left), (-1, right)])
+    return Atom(tuple(sorted(terms.items())), constant, strict)
 
 
-@lru_cache(maxsize=2**16)
 def _number(text: str) -> Fraction:
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         raise QueryError(f"{text[:40]} is neither a declared variable nor a number that can be computed with.")
