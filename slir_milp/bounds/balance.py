@@ -10,6 +10,7 @@ known, so the choice is made here, for the box of the query; ``c`` is a power of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,15 @@ def prepared(network: Network, lower: Vector, upper: Vector, *, everywhere: bool
         The same function on the box; ``network`` itself if there is nothing to gain.  Where numbers were rounded, radii
         say by how much.
     """
+    for _, changed in stages(network, lower, upper, everywhere=everywhere):
+        network = changed
+    return network
+
+
+def stages(
+    network: Network, lower: Vector, upper: Vector, *, everywhere: bool = False
+) -> Iterator[tuple[int, Network]]:
+    """The same layer by layer: after each, its number and the network with the squares of layers so far exchanged."""
     for k in range(len(network.layers)):
         free = squares_of(network, k)
         if len(free):
@@ -55,9 +65,9 @@ def prepared(network: Network, lower: Vector, upper: Vector, *, everywhere: bool
                 free = np.setdiff1d(free, group.members)
             found = _products(free, _uses(network)[k])
             network = _balanced(network, k, found, lower, upper, everywhere=everywhere)
+        yield k, network
         layer = network.layers[k]
         lower, upper = activation_interval(layer, *affine_interval(layer.affine, lower, upper))
-    return network
 
 
 def _balanced(

@@ -79,7 +79,7 @@ def start_slopes(layer: Layer, lower: Vector, upper: Vector) -> Slopes:
 
 
 def shared_slopes(layer: Layer, slope: Vector) -> Vector:
-    """The nearest slopes that the ascent gives to hinges: multiples of 1/128 of the way between the two of the hinge."""
+    """The nearest slopes that the ascent gives to hinges: multiples of 1/128 of the way from the left to the right."""
     left, right = layer.negative_slope, layer.positive_slope
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = np.clip(np.floor(_SHARES * (slope - left) / (right - left) + 0.5), 0.0, _SHARES)

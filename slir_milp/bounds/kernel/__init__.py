@@ -148,8 +148,8 @@ class Conjunction:
     least_width
         Shape ``(inputs,)``: an input no wider than this is not split; ``None`` for zero.
     atoms, scales
-        Shape ``(rows,)`` each, for a log: which inequality of the query each row is a multiple of, and by which positive
-        factor; ``None`` for the rows' own numbers and for one.
+        Shape ``(rows,)`` each, for a log: which inequality of the query each row is a multiple of, and by which
+        positive factor; ``None`` for the rows' own numbers and for one.
     """
 
     rows: Rows
@@ -280,9 +280,9 @@ class Explorer:
     def take_log(self) -> bytes:
         """Entries of a proof for all that was done since the last call.
 
-        The record of a region carries its number in the proof (``layout["node"]``).  Every region that is bounded ends in
-        one entry: a split, a refutation, that it is empty, or, where it stays open without having been split, that its
-        bounds were tightened.  A region whose work was stopped has none, and :meth:`descend` logs nothing.
+        The record of a region carries its number in the proof (``layout["node"]``).  Every region that is bounded ends
+        in one entry: a split, a refutation, that it is empty, or, where it stays open without having been split, that
+        its bounds were tightened.  A region whose work was stopped has none, and :meth:`descend` logs nothing.
         """
         return bytes(self._space.take_log())
 
