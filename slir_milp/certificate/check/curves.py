@@ -33,7 +33,7 @@ _CONVEX, _CONCAVE = 1, 2  # bits; a straight piece has both
 _POWERS = [2.0**k for k in range(41)]
 _EDGES = [-math.inf, *(-x for x in reversed(_POWERS)), 0.0, *_POWERS, math.inf]
 """Ends of the blocks that are cut into pieces when they are first asked for."""
-_MOST_CELLS, _MOST_FAR_CELLS, _FAR, _LEAST_WIDTH = 4096, 64, 1024.0, 2.0**-100
+_MOST_CELLS, _MOST_FAR_CELLS, _FAR, _LEAST_WIDTH = 4096, 64, 256.0, 2.0**-100
 _PRECISION, _OFFSET_PRECISION = 96, 64
 _LOSS, _TINY, _LARGEST = arb(2) ** -46, arb(2) ** -80, arb(2) ** 1100
 """What a bound may give away: a share of the size of the numbers in it, and this; the largest number reported."""
@@ -140,33 +140,30 @@ class CurveLines:
 
     def _cut(self, block: int) -> tuple[list[float], list[_Piece]]:
         """Pieces of a block, by halving it until a bound is tight on each part, or a limit is reached."""
-        todo, pieces = [(_EDGES[block], _EDGES[block + 1])], list[_Piece]()
+        todo, found = [(_EDGES[block], _EDGES[block + 1])], list[_Piece]()
         left = _MOST_CELLS if max(map(abs, todo[0])) <= _FAR else _MOST_FAR_CELLS
-        while todo:
-            a, b = todo.pop()
+        for a, b in todo:
             middle, left = 0.5 * (a + b), left - 1
             piece = self._piece(a, b, last=left < 0 or not a < middle < b or b - a <= _LEAST_WIDTH)
             if piece is None:
-                todo += [(middle, b), (a, middle)]
-                continue
-            before = pieces[-1] if pieces else piece
-            if piece.g is not None and piece.g is before.g and piece.curvature == before.curvature != 0 and pieces:
-                joined = guess(piece.g.series, before.lower, b)
-                if joined is not None:
-                    piece = _Piece(pieces.pop().lower, b, piece.g, piece.curvature, ZERO, joined)
+                todo += [(a, middle), (middle, b)]
+            else:
+                found.append(piece)
+        pieces = list[_Piece]()
+        for piece in sorted(found, key=lambda piece: piece.lower):
             pieces.append(piece)
+            while len(pieces) > 1 and (joined := _joined(*pieces[-2:])):
+                pieces[-2:] = [joined]
         self._blocks[block] = [piece.lower for piece in pieces], pieces
         return self._blocks[block]
 
     def _piece(self, a: float, b: float, last: bool) -> _Piece | None:
         """The piece on ``[a, b]`` if a bound is tight on it; if it is the last resort, whatever holds."""
-        g, middle = self._on(interval(a, b)) if math.isfinite(b - a) else None, 0.5 * (a + b)
-        if g is None:
-            return _Piece(a, b) if last else None
-        points, cell = [g.at(x) for x in (a, middle, b)], arb(a).union(arb(b))
-        over = g.series(cell, 4)
-        if not all(c.is_finite() for coefficients in (over, *points) for c in coefficients):
-            nowhere = not any(coefficients[0].is_finite() for coefficients in points)
+        g, middle, cell = None, 0.5 * (a + b), arb(a).union(arb(b))
+        if math.isfinite(b - a) and (g := self._on(interval(a, b))) is not None:
+            over, points = g.series(cell, 4), [g.at(x) for x in (a, middle, b)]
+        if g is None or not all(c.is_finite() for coefficients in (over, *points) for c in coefficients):
+            nowhere = not any(self._formula.ball(arb(x)).is_finite() for x in (middle, a, b))
             return _Piece(a, b) if last or nowhere else None
         value, slope, bend = points[1]
         slopes, bend = slope + 2 * over[2] * (cell - middle), bend + 3 * over[3] * (cell - middle)
@@ -179,19 +176,29 @@ class CurveLines:
 
     def _on(self, x: Interval) -> _Analytic | None:
         """The analytic formula that the function equals on a closed interval, if every branch is certain there."""
-        formula = self._formula.fold(lambda node, arguments: _branch(node, arguments, x))
+        formula: Formula | None = self._formula
+        if not self._formula.is_analytic:
+            formula = self._formula.fold(lambda node, arguments: _branch(node, arguments, x))
         if formula is not None and formula not in self._analytic:
             self._analytic[formula] = _Analytic(formula)
         return self._analytic[formula] if formula is not None else None
 
 
+def _joined(left: _Piece, right: _Piece) -> _Piece | None:
+    """Two neighbours as one piece, if they are of one formula and curvature and guesses stay good."""
+    if left.g is None or left.g is not right.g or not left.curvature == right.curvature != 0:
+        return None
+    found = guess(left.g.series, left.lower, right.upper)
+    return _Piece(left.lower, right.upper, left.g, left.curvature, ZERO, found) if found is not None else None
+
+
 def _branch(node: Formula, parts: tuple[Formula | None, ...], x: Interval) -> Formula | None:
     """The node without branches, from its arguments without; nothing where a branch is uncertain on the interval."""
+    if node.operator not in BRANCHING:
+        return None if None in parts else rebuild(node, parts)  # type: ignore[arg-type]
     a, b, c, d = (*parts, *[Formula.constant(0)] * 4)[:4]
     if a is None or b is None:
         return None
-    if node.operator not in BRANCHING:
-        return rebuild(node, tuple(part for part in parts if part is not None))
     left, right = enclose(a, x), enclose(b, x)
     over, under, below = left[0] >= right[1], left[1] <= right[0], left[1] < right[0]
     match node.operator:
@@ -225,7 +232,7 @@ def _tangent(piece: _Piece, a: float, b: float, s: arb, sign: int) -> arb:
         low, high = (t, high) if rise > ZERO else (low, t)
         t += float(((s - slope) / (2 * bend)).mid())
         t = min(max(t, low), high) if math.isfinite(t) else low
-        t = 0.5 * (low + high) if t in tried else t
+        t = 0.5 * (low + high) if t in tried or len(tried) % 4 == 0 else t
     return best
 
 
@@ -234,6 +241,6 @@ def _shortened(bound: arb, sign: int) -> fmpq | None:
     if bound > _LARGEST:
         return None
     if bound != ZERO and abs(bound) < 1 / _LARGEST:
-        bound += 1 / _LARGEST
+        bound = 1 / _LARGEST if bound > ZERO else ZERO
     ctx.prec = _OFFSET_PRECISION
     return sign * max(bound, -_LARGEST).upper().fmpq()
