@@ -95,7 +95,7 @@ class Activations:
         upper_slope = np.where(bent, np.where(convex, chord, kink), straight)
         lower_ends = (_times(left - lower_slope, lower), _times(right - lower_slope, upper))
         upper_ends = (_times(left - upper_slope, lower), _times(right - upper_slope, upper))
-        outward = 1 + 4 * numbers.unit  # a difference, a product and this one are rounded
+        outward = 1 + 8 * numbers.unit  # differences, products, and what is done here are rounded
         lower_offset = np.where(bent, np.minimum(np.minimum(*lower_ends), 0) * outward - numbers.tiny, 0)
         upper_offset = np.where(bent, np.maximum(np.maximum(*upper_ends), 0) * outward + numbers.tiny, 0)
         lower_offset, upper_offset = numbers.known(lower_offset, -np.inf), numbers.known(upper_offset, np.inf)

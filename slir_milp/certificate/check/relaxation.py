@@ -309,15 +309,20 @@ class Relaxation:
             if numbers.unit:  # of hinges no term is positive
                 mass = mass + (abs(lost) if level.is_hinged else numbers.dot(abs(rows), abs(offset)))
             rows = rows * np.where(positive, lines.lower_slope[which], lines.upper_slope[which])
+            size = abs(rows)
             if level.multiplier is not None:
-                cost = level.cost[which]
-                rows, lost = rows + level.multiplier[which], lost - cost.sum(axis=1)
+                added, cost = level.multiplier[which], level.cost[which]
+                rows, lost, size = rows + added, lost - cost.sum(axis=1), size + abs(added)
                 mass = mass + abs(cost).sum(axis=1) if numbers.unit else mass
             if level.charge is not None:
-                error = error + numbers.dot(abs(rows), level.charge[which])
+                error = error + numbers.dot(size, level.charge[which]) + self._excess(size)
             constant = constant + lost + rows @ level.bias
             rows = numbers.product(rows, level.weight)
         return rows, constant, error, mass
+
+    def _excess(self, sizes: Array) -> Any:
+        """Infinity for functions with a coefficient so large that underflows could add up to more than ``tiny``."""
+        return np.where((sizes > LARGEST).any(axis=1), np.inf, 0.0) if self._numbers.unit else 0
 
     def _settled(self, constant: Array, error: Array, mass: Array) -> Array:
         """The constant with all errors subtracted."""
@@ -333,7 +338,8 @@ class Relaxation:
         least = (rows * np.where(rows > 0, region.lower[which], region.upper[which])).sum(axis=1)
         if not numbers.unit:
             return offset + least
-        error = self._gamma * self._numbers.dot(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
+        error = self._gamma * numbers.dot(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
+        error = error + self._excess(abs(rows))
         value = offset + least - error
         return numbers.known(value - 4 * numbers.unit * (abs(value) + abs(offset) + abs(least)), -np.inf)
 
@@ -385,7 +391,7 @@ class Relaxation:
         left = rise[some][:, None] - np.cumsum(np.take_along_axis(drops, order, axis=1), axis=1)
         last = np.count_nonzero(turns < np.inf, axis=1) - 1
         chosen = turns[at, np.minimum(np.count_nonzero(left > 0, axis=1), last)] if len(some) else beta[:0]
-        beta[some] = np.where(np.isfinite(chosen), chosen, 0.0)
+        beta[some] = np.where(chosen < LARGEST, chosen, 0.0)
         return beta
 
     def _box(self, which: Array) -> tuple[Array, Array]:

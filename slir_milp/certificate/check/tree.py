@@ -82,6 +82,7 @@ class Tree:
         self._first = np.cumsum([0, *(layer.size for layer in network.layers)])
         self._left = np.concatenate([*(a.negative for a in self._activations), numbers.array([])])
         self._right = np.concatenate([*(a.positive for a in self._activations), numbers.array([])])
+        self._seen = set[int]()
         self._numbering = {id(part): i for i, part in enumerate(question.atoms)}
         self._numbering |= {id(part): i for i, part in enumerate(question.alternatives)}
 
@@ -125,6 +126,9 @@ class Tree:
 
     def _read(self, node: Node) -> tuple[list[Entry], Entry]:
         """Steps of a node and its end."""
+        if node.number in self._seen:
+            raise ProofError(f"node {node.number} is the child of two nodes.")
+        self._seen.add(node.number)
         found = [form.unpack(raw, self._width) for raw in self._entries.get(node.number, ())]
         ends = [entry for entry in found if entry.kind not in _STEPS]
         if len(ends) != 1:
