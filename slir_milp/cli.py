@@ -84,6 +84,25 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             proof=arguments.proof,
         )
         return verify.run(request)
+    if arguments.command == "check":
+        from slir_milp.commands import check
+
+        return check.run(
+            check.Request(
+                proof=arguments.proof,
+                network=arguments.network,
+                query=arguments.query,
+                exact=arguments.exact,
+                jobs=arguments.jobs,
+                activations=arguments.activations,
+                json=arguments.json,
+                quiet=arguments.quiet,
+            )
+        )
+    if arguments.command == "show-proof":
+        from slir_milp.commands import show_proof
+
+        return show_proof.run(arguments.proof, arguments.out, only_summary=arguments.summary)
     if arguments.command == "bench":
         from slir_milp.bench import Settings
         from slir_milp.commands import bench
@@ -99,8 +118,12 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
     if arguments.command == "info":
         from slir_milp.commands import info
 
-        check = not arguments.no_network_check
-        return info.run(arguments.network, arguments.query, check_network=check, activations=arguments.activations)
+        return info.run(
+            arguments.network,
+            arguments.query,
+            check_network=not arguments.no_network_check,
+            activations=arguments.activations,
+        )
     if arguments.command == "relax":
         from slir_milp.commands import relax
 

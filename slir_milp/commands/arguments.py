@@ -20,9 +20,9 @@ _DESCRIPTION = "Complete verification of small neural networks: is there an inpu
 _EXIT_CODES = """\
 exit codes:
   0    decided: the first line of stdout is sat or unsat
-  1    bench: a verdict is wrong, or an instance could not be run
+  1    bench: a verdict is wrong, or an instance could not be run; check: rejected
   2    an argument or a file is at fault; stderr says which
-  3    undecided: the first line of stdout is unknown or timeout
+  3    undecided: the first line of stdout is unknown or timeout; check: memory ran out
   70   a fault of this program
   130  interrupted by Ctrl-C or SIGTERM; what was known by then is printed first
 """
@@ -44,6 +44,25 @@ the first line of stdout:
   unsat    no input meets the query
   unknown  undecided, for the reason given on stderr
   timeout  undecided when the time was over
+
+"""
+_CHECK = """\
+examples:
+  slir-milp check run.proof network.onnx query.vnnlib
+  slir-milp check run.proof network.onnx query.vnnlib --exact
+
+stdout has one line:
+  accepted: unsat, 917 leaves, exact, 3.1 s
+  rejected: node 12 cannot be confirmed: its combination is bounded by -0.25 only.
+
+"""
+_SHOW_PROOF = """\
+examples:
+  slir-milp show-proof run.proof --summary
+  slir-milp show-proof run.proof --out run.jsonl
+
+The first line is the header, and every other line an entry. Numbers are exact: 0x1.8p-1
+or 3/4. Showing a proof checks nothing.
 
 """
 _BENCH = """\
@@ -102,6 +121,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"slir-milp {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_verify(commands)
+    _add_check(commands)
+    _add_show_proof(commands)
     _add_bench(commands)
     _add_info(commands)
     _add_relax(commands)
@@ -141,6 +162,28 @@ def _add_verify(commands: Subparsers) -> None:
     verify.add_argument("--proof", type=Path, metavar="FILE", help="write a proof of the answer to FILE")
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
+
+
+def _add_check(commands: Subparsers) -> None:
+    text = "check a proof that verify has written, by a small program of its own"
+    check = _command(commands, "check", text, _CHECK + _EXIT_CODES)
+    check.add_argument("proof", type=Path, metavar="PROOF", help="a proof, as verify --proof writes it")
+    check.add_argument("network", type=Path, metavar="NETWORK", help="the network that it is about")
+    check.add_argument("query", type=Path, metavar="QUERY", help="the query that it is about")
+    exact = "use rational arithmetic throughout, not only where rounded arithmetic leaves a node open"
+    check.add_argument("--exact", action="store_true", help=exact)
+    check.add_argument("--jobs", type=_natural, default=0, metavar="N", help="processes (default: one a core)")
+    _add_own_activations(check)
+    check.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the check to FILE")
+    check.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
+
+
+def _add_show_proof(commands: Subparsers) -> None:
+    text = "show a proof as JSON, one line an entry"
+    show = _command(commands, "show-proof", text, _SHOW_PROOF + _EXIT_CODES)
+    show.add_argument("proof", type=Path, metavar="PROOF", help="a proof, as verify --proof writes it")
+    show.add_argument("--out", type=Path, metavar="FILE", help="write to FILE in place of stdout")
+    show.add_argument("--summary", action="store_true", help="show figures only: entries, bytes a leaf, depth")
 
 
 def _add_bench(commands: Subparsers) -> None:

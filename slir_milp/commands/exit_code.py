@@ -14,6 +14,9 @@ class ExitCode(IntEnum):
     BENCH_FAILED = 1
     """``bench``: some verdict is wrong, or some instance could not be run."""
 
+    REJECTED = 1
+    """``check``: the proof does not prove its claim of these files."""
+
     BAD_INPUT = 2
     """An argument or a file is at fault; the sentence on stderr says which."""
 

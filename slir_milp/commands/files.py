@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slir_milp.errors import SlirError
+from slir_milp.errors import OptionError, SlirError
 
 if TYPE_CHECKING:
     from slir_milp.activations.declarations import Declaration
@@ -87,6 +88,53 @@ def read_query(path: Path, network: Network) -> Query:
         query = load_query(path)
     query.check_fits(network.input_size, network.output_size)
     return query
+
+
+def make_way(name: str, path: Path, inputs: tuple[Path | None, ...]) -> None:
+    """See that a file can be written before hours are spent, and drop what an earlier run has left there.
+
+    Parameters
+    ----------
+    name
+        How messages speak of it, such as ``--json FILE``.
+    path
+        The file.
+    inputs
+        Files that must not be overwritten.
+
+    Raises
+    ------
+    SlirError
+        It cannot be written.
+    """
+    if any(path.exists() and other and other.exists() and path.samefile(other) for other in inputs):
+        raise OptionError(f"{name} would overwrite an input file; name another file.")
+    if path.is_dir():
+        raise OptionError(f"{name} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise OptionError(f"the folder of {name} does not exist; make it first.")
+    if path.exists() and not path.is_file():
+        return  # a pipe or a device
+    try:
+        Path(os.path.realpath(path)).unlink(missing_ok=True)
+    except OSError as error:
+        raise SlirError(f"{name} cannot be replaced: {error.strerror or error}.") from error
+
+
+def require_file(path: Path) -> None:
+    """See that there is a file that can be read.
+
+    Raises
+    ------
+    SlirError
+        There is none.
+    """
+    if not path.exists():
+        raise SlirError(f"there is no file {path}.")
+    if path.is_dir():
+        raise SlirError(f"{path} is a folder; name a file.")
+    if not os.access(path, os.R_OK):
+        raise SlirError(f"the file {path} cannot be read: permission denied.")
 
 
 @contextmanager

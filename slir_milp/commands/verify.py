@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.commands.exit_code import ExitCode
-from slir_milp.commands.files import digest, read_network, read_query
+from slir_milp.commands.files import digest, make_way, read_network, read_query
 from slir_milp.commands.output import write_stdout
-from slir_milp.errors import OptionError, SlirError
+from slir_milp.errors import OptionError
 from slir_milp.report.progress import choose_display
 from slir_milp.report.text import answer, explanation
 from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
@@ -172,19 +172,4 @@ def _prepare(request: Request) -> None:
     if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise OptionError("--json and --proof name the same file; name two.")
     for option, path in outputs:
-        _make_way(f"{option} {path}", path, (request.network, request.query, request.activations))
-
-
-def _make_way(name: str, path: Path, inputs: tuple[Path | None, ...]) -> None:
-    if any(path.exists() and other and other.exists() and path.samefile(other) for other in inputs):
-        raise OptionError(f"{name} would overwrite an input file; name another file.")
-    if path.is_dir():
-        raise OptionError(f"{name} is a folder; name a file.")
-    if not path.parent.is_dir():
-        raise OptionError(f"the folder of {name} does not exist; make it first.")
-    if path.exists() and not path.is_file():
-        return  # a pipe or a device
-    try:
-        Path(os.path.realpath(path)).unlink(missing_ok=True)
-    except OSError as error:
-        raise SlirError(f"{name} cannot be replaced: {error.strerror or error}.") from error
+        make_way(f"{option} {path}", path, (request.network, request.query, request.activations))

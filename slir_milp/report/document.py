@@ -21,7 +21,11 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 FORMAT = 1
 """Raised by one whenever a field changes its meaning or goes away."""
 
-_LIBRARIES = ("numpy", "scipy", "highspy", "networkx", "onnx", "onnxruntime", "rich")
+_LIBRARIES = {
+    **{name: name for name in ("numpy", "scipy", "highspy", "networkx", "onnx", "onnxruntime", "rich")},
+    "flint": "python-flint",
+}
+"""Names of modules and of the libraries that hold them."""
 
 
 def document(
@@ -82,7 +86,7 @@ def document(
         "query": {"path": query[0], "sha256": query[1]},
         "activations": None if activations is None else {"path": activations[0], "sha256": activations[1]},
         "proof": None if verdict.proof is None else _file(verdict.proof),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -141,15 +145,15 @@ def _numbers(values: tuple[float, ...]) -> list[Json]:
     return [json_number(value) for value in values]
 
 
-def _versions() -> dict[str, Json]:
+def versions() -> dict[str, Json]:
     """Versions of this program, of Python and of the libraries that this run has loaded."""
     from importlib.metadata import PackageNotFoundError, version
 
-    versions: dict[str, Json] = {"slir_milp": __version__, "python": platform.python_version()}
-    for library in _LIBRARIES:
-        if library in sys.modules:
+    found: dict[str, Json] = {"slir_milp": __version__, "python": platform.python_version()}
+    for module, library in _LIBRARIES.items():
+        if module in sys.modules:
             try:
-                versions[library] = version(library)
+                found[library] = version(library)
             except PackageNotFoundError:
-                versions[library] = "unknown"
-    return versions
+                found[library] = "unknown"
+    return found
