@@ -56,6 +56,7 @@ class ProofWriter:
         self.path = fspath(path)
         self._lock = threading.Lock()
         self._next_node, self._entries = 1, 0
+        self._has_entries = header.claim == "unsat"
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._buffer = bytearray(MAGIC + header.to_line())
         self._file: IO[bytes] | None = None
@@ -101,26 +102,19 @@ class ProofWriter:
         with self._lock, self._mending():
             if self._file is None:
                 raise ProofError(f"the proof {self.path} has been ended before.")
-            self._buffer += pack_end(self._entries)
-            self._finish()
-
-    def commit_without_entries(self) -> None:
-        """The same for a claim of ``sat``, which the header alone carries."""
-        with self._lock, self._mending():
-            self._finish()
+            if self._has_entries:
+                self._buffer += pack_end(self._entries)
+            self._finish(self._file)
 
     def discard(self) -> None:
-        """Leave no proof; what is written afterwards is dropped."""
+        """Leave no proof; nothing happens if it has been ended."""
         with self._lock:
             self._file = None
             self._buffer.clear()
             self._cleaning()
 
-    def _finish(self) -> None:
+    def _finish(self, file: IO[bytes]) -> None:
         self._flush()
-        file, self._file = self._file, None
-        if file is None:
-            return
         file.write(self._packer.flush())
         file.flush()
         if self._temporary is not None:
@@ -132,6 +126,7 @@ class ProofWriter:
             os.umask(mask)
             os.chmod(self._temporary, 0o666 & ~mask)
             os.replace(self._temporary, os.path.realpath(self.path))
+        self._file = None
         self._cleaning.detach()
 
     def _flush(self) -> None:
