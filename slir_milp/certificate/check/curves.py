@@ -33,7 +33,7 @@ _CONVEX, _CONCAVE = 1, 2  # bits; a straight piece has both
 _POWERS = [2.0**k for k in range(41)]
 _EDGES = [-math.inf, *(-x for x in reversed(_POWERS)), 0.0, *_POWERS, math.inf]
 """Ends of the blocks that are cut into pieces when they are first asked for."""
-_MOST_CELLS, _MOST_FAR_CELLS, _FAR, _LEAST_WIDTH = 4096, 64, 256.0, 2.0**-100
+_MOST_CELLS, _MOST_FAR_CELLS, _FAR, _LEAST_WIDTH = 4096, 32, 256.0, 2.0**-100
 _PRECISION, _OFFSET_PRECISION = 96, 64
 _LOSS, _TINY, _LARGEST = arb(2) ** -46, arb(2) ** -80, arb(2) ** 1100
 """What a bound may give away: a share of the size of the numbers in it, and this; the largest number reported."""
