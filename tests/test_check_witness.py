@@ -166,6 +166,7 @@ def test_a_ball_around_a_kink_is_divided_there() -> None:
 
 def test_a_function_known_by_samples_is_refused() -> None:
     tanh = activation("tanh")
+    assert isinstance(tanh, Curve)
     sampled = replace(tanh, formula=None, function=np.tanh)
     with pytest.raises(ProofError, match="samples alone"):
         replay(single(sampled), And(()), "0")

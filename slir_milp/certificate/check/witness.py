@@ -94,7 +94,8 @@ def _outputs(network: Network, point: list[Any], number: Callable[[Any], Any]) -
             else:
                 values[i] = function.formula.ball(x)
             if isinstance(function, Curve) and not values[i].is_finite():
-                return f"neuron {i} of layer {k + 1}, {function.name}, has no value at {x.mid().str(5, radius=False)}"
+                where = f"neuron {i} of layer {k + 1}, {function.name}"
+                return f"{where}, has no value that can be enclosed at {x.mid().str(5, radius=False)}"
     return _image(network.output, values, number)
 
 
