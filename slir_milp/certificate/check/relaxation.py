@@ -230,7 +230,7 @@ class Relaxation:
         rows, constant = rows + direct + part, constant + shift
         offset = self._settled(constant, error, mass)
         self._levels = levels
-        return rows, offset, self._least(rows, offset, which)
+        return rows, offset, self._least(rows.copy(), offset.copy(), which)
 
     # --- one layer ---------------------------------------------------------------------------------------------------
 
