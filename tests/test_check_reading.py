@@ -224,6 +224,16 @@ def test_other_arrangements_of_the_same_network_agree(plain: Path, monkeypatch: 
         read_network(plain)
 
 
+def test_hinges_may_be_written_in_other_ways(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The factor of a rectified value may be a slope or in the next map."""
+    network = load_network(plain)
+    layer = replace(network.layers[1], functions=(Hinge(0.0, -2.0),))
+    output = replace(network.output, weight=np.array(network.output.weight) / -2)
+    other = replace(network, layers=(network.layers[0], layer), output=output)
+    monkeypatch.setattr(check_network, "load_network", lambda *_, **__: other)
+    assert read_network(plain)[1]
+
+
 def _columns(affine: Affine, order: list[int]) -> Affine:
     return replace(affine, weight=np.array(affine.weight)[:, order])
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.activations import IDENTITY, RELU, Curve, Hinge
+from slir_milp.activations import RELU, Curve, Hinge
 from slir_milp.errors import ProofError
 from slir_milp.network import Network, load_network
 
@@ -82,7 +82,7 @@ def read_network(path: str | PathLike[str], activations: Registry | None = None)
 
 
 class _Terms:
-    """Terms over inputs and neurons; a neuron is its function and its row, so equal ones have one number."""
+    """Terms over inputs and neurons; a neuron is a function and its row, so that equal ones have one number."""
 
     def __init__(self, inputs: int) -> None:
         from flint import fmpq
@@ -113,16 +113,21 @@ class _Terms:
 
     def neuron(self, function: Hinge | Curve | str, row: Row) -> Row:
         """Output of the neuron that applies a hinge or a curve, or the curve of a formula, to a row."""
-        if function == IDENTITY:
-            return row
-        key = function.formula.text if isinstance(function, Curve) and function.formula else function
-        alike = self._neurons.setdefault((key, frozenset(row), row.get(min(row, default=_ONE))), [])
+        if isinstance(function, Hinge):  # of slopes l and r: l x + (r - l) relu(x)
+            left, right = self._exact(function.negative_slope), self._exact(function.positive_slope)
+            terms = {**{number: left * c for number, c in row.items()}, self._number("relu(x)", row): right - left}
+            return {number: coefficient for number, coefficient in terms.items() if coefficient}
+        name = function.formula.text if isinstance(function, Curve) and function.formula else function
+        return {self._number(name, row): self._one}
+
+    def _number(self, function: object, row: Row) -> int:
+        alike = self._neurons.setdefault((function, frozenset(row), row.get(min(row, default=_ONE))), [])
         number = next((number for other, number in alike if other == row), None)
         if number is None:
             self._count += 1
             number = self._count
             alike.append((row, number))
-        return {number: self._one}
+        return number
 
     def _exact(self, number: float) -> fmpq:
         return type(self._one)(*float(number).as_integer_ratio())
