@@ -81,6 +81,8 @@ class FakeSearch:
         *,
         progress: ProgressCallback | None = None,
         cancel: threading.Event | None = None,
+        proof: Path | None = None,
+        activations: str = "",
     ) -> Verdict:
         self.asked.append(options)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
