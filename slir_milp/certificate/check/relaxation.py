@@ -44,7 +44,7 @@ class Map:
         radii = affine.weight_radius, affine.bias_radius
         self._radius = None if radii[0] is None else numbers.matrix(numbers.array(_dense(radii[0]).T))
         self._bias_radius = None if radii[1] is None else numbers.array(radii[1])
-        self.is_exact = exact and radii == (None, None)
+        self.is_exact = exact and affine.is_exact
 
     def sizes(self, largest: Array) -> tuple[Array, Array]:
         """``v`` of Statement 4 and what the radii cost; shape ``(nodes, rows)``."""
