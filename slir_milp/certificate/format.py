@@ -8,8 +8,10 @@ complaint may still prove nothing.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -193,6 +195,17 @@ class RawEntry(NamedTuple):
 def index_bytes(neurons: int, atoms: int, inputs: int) -> int:
     """How many bytes the number of a neuron, an atom or an input takes."""
     return 2 if max(neurons, atoms, inputs) <= 0xFFFF else 4
+
+
+def ratios(values: Mapping[int, Fraction]) -> Ratios | None:
+    """Exact numbers as an entry has them; ``None`` if one of them has more digits than there is room for."""
+    if any(abs(value.numerator) >= 2**63 or value.denominator >= 2**64 for value in values.values()):
+        return None
+    return Ratios(
+        np.array(list(values), dtype=np.uint32),
+        np.array([value.numerator for value in values.values()], dtype=np.int64),
+        np.array([value.denominator for value in values.values()], dtype=np.uint64),
+    )
 
 
 def pack(entry: Entry, width: int) -> bytes:

@@ -122,12 +122,16 @@ class Remainder:
     cuts
         How it came about, in this order.
     excluded_by
-        Number of an inequality that excludes the rest, too (is positive, or zero and strict); ``None`` if none does.
+        Number of an inequality that excludes the rest, too: it is positive there, or zero at least where it or the end
+        of an input's interval is strict; ``None`` if none does.
+    strict_input
+        The input with the strict end, where that is needed.
     """
 
     box: Box
     cuts: tuple[Cut, ...]
     excluded_by: int | None = None
+    strict_input: int | None = None
 
 
 def is_empty(lower: End, upper: End) -> bool:
@@ -189,9 +193,11 @@ def cut(box: Box, rows: Sequence[Atom]) -> Remainder:
             break
         changed = False
         for r, row in enumerate(rows):
-            least, _, ends = _least(row, lower, upper)
-            if least > 0 or (least == 0 and row.strict):
-                return Remainder(_remaining(box, lower, upper), tuple(cuts), r)
+            least, stricts, ends = _least(row, lower, upper)
+            if least > 0 or (least == 0 and stricts):
+                needed = [i for (i, _), (_, strict) in zip(row.terms, ends, strict=True) if strict]
+                needs_end = least == 0 and not row.strict
+                return Remainder(_remaining(box, lower, upper), tuple(cuts), r, needed[0] if needs_end else None)
             for (i, a), (end, _) in zip(row.terms, ends, strict=True):
                 value = _beyond(end - least / a, above=a > 0)
                 if not math.isfinite(value):

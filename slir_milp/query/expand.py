@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Protocol
 
 from slir_milp.errors import QueryError, SlirWarning
@@ -25,8 +26,11 @@ class Observer(Protocol):
     def cases(self, node: int, alternative: int, parts: int) -> int:
         """An alternative is expanded at a node; the number of the first child, the others follow it."""
 
-    def excluded(self, node: int, cuts: tuple[Cut, ...], atom: int) -> None:
-        """Cuts, and an inequality on inputs that excludes the box that is left, close a node."""
+    def excluded(self, node: int, cuts: tuple[Cut, ...], weights: Mapping[int, Fraction]) -> bool:
+        """Cuts, and a sum of inequalities on inputs that excludes the box that is left, close a node.
+
+        ``False`` refuses: then the node stays open.
+        """
 
 
 def clauses(
@@ -63,7 +67,7 @@ def clauses(
         There is no clause: no input meets the query, whatever the network.
     """
     expansion = _Expansion(query, observer)
-    root = _Partial(_Bounds([None] * query.inputs, [None] * query.inputs), (), ())
+    root = _Partial(_Bounds.none(query.inputs), (), ())
     # Each entry is a conjunction and its remaining ways through its first alternative, with their nodes.
     stack: list[tuple[_Partial, Iterator[tuple[int, Formula]]]] = [(root, iter(((0, query.formula),)))]
     empty, pruned = True, False
@@ -112,12 +116,23 @@ def grouped_clauses(
 
 @dataclass(slots=True)
 class _Bounds:
-    """Ends known so far; shared by conjunctions, so it is copied before it is changed."""
+    """Ends known so far and what they come from; shared by conjunctions, so it is copied before it is changed."""
 
     lower: list[End | None]
     upper: list[End | None]
+    lower_atoms: list[Atom | None]
+    upper_atoms: list[Atom | None]
     node: int = 0
     box: Box | None = None
+
+    @staticmethod
+    def none(inputs: int) -> _Bounds:
+        """No bound at all."""
+        return _Bounds([None] * inputs, [None] * inputs, [None] * inputs, [None] * inputs)
+
+    def copy(self, node: int) -> _Bounds:
+        """The same, to be changed at a node."""
+        return _Bounds(self.lower.copy(), self.upper.copy(), self.lower_atoms.copy(), self.upper_atoms.copy(), node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +183,7 @@ class _Expansion:
                     return None
             elif len(part.terms) == 1 and part.terms[0][0] < self.query.inputs:
                 if not copied:
-                    bounds, copied = _Bounds(bounds.lower.copy(), bounds.upper.copy(), partial.node), True
+                    bounds, copied = bounds.copy(partial.node), True
                 if not _bound(bounds, part):
                     return None
             else:
@@ -210,8 +225,9 @@ class _Expansion:
             remainder = cut(self._box(partial.bounds), rows)
             cuts = tuple(replace(cut, row=self.atoms[id(rows[cut.row])]) for cut in remainder.cuts)
             if remainder.excluded_by is not None:
-                self.observer.excluded(partial.node, cuts, self.atoms[id(rows[remainder.excluded_by])])
-                return None
+                weights = self._excluding(partial.bounds, rows[remainder.excluded_by], remainder.strict_input)
+                if self.observer.excluded(partial.node, cuts, weights):
+                    return None
             box = remainder.box
             place = Place(partial.node, partial.bounds.node, cuts, tuple(self.atoms[id(row)] for row in partial.rows))
         elif rows and box is not None:
@@ -222,6 +238,16 @@ class _Expansion:
             box = self.last
         self.last = box
         return Clause(box, partial.rows, self.query.outputs, place)
+
+    def _excluding(self, bounds: _Bounds, row: Atom, strict_input: int | None) -> dict[int, Fraction]:
+        """Weights with which a row, and the strict bound of an input if that is needed, add up to a contradiction."""
+        weights = {self.atoms[id(row)]: Fraction(1)}
+        if strict_input is not None:
+            slope = dict(row.terms)[strict_input]
+            bound = (bounds.lower_atoms if slope > 0 else bounds.upper_atoms)[strict_input]
+            if bound is not None:
+                weights[self.atoms[id(bound)]] = abs(slope / bound.terms[0][1])
+        return weights
 
     def _box(self, bounds: _Bounds) -> Box:
         if bounds.box is None:
@@ -238,12 +264,12 @@ def _bound(bounds: _Bounds, atom: Atom) -> bool:
         end = (-constant if coefficient == 1 else -constant / coefficient, atom.strict)
         if old_upper is not None and not is_tighter_upper(end, old_upper):
             return True
-        bounds.upper[i] = end
+        bounds.upper[i], bounds.upper_atoms[i] = end, atom
         return old_lower is None or not is_empty(old_lower, end)
     end = (constant if coefficient == -1 else -constant / coefficient, atom.strict)
     if old_lower is not None and not is_tighter_lower(end, old_lower):
         return True
-    bounds.lower[i] = end
+    bounds.lower[i], bounds.lower_atoms[i] = end, atom
     return old_upper is None or not is_empty(end, old_upper)
 
 

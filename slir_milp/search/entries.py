@@ -13,7 +13,7 @@ from slir_milp.bounds.kernel import Conjunction
 from slir_milp.bounds.lines import enclose, unstable
 from slir_milp.bounds.magnitude import Slack
 from slir_milp.bounds.region import NeuronBounds, Region
-from slir_milp.certificate.format import Combination, Entry, Kind, Lines, Numbers, Ratios
+from slir_milp.certificate.format import Combination, Entry, Kind, Lines, Numbers, ratios
 from slir_milp.lp.elimination import within_sides
 from slir_milp.lp.proposal import Proposal
 from slir_milp.network.affine import Vector
@@ -105,7 +105,7 @@ def refuted_by_fractions(
         first += layer.size
     weighted = {int(atom): weight for atom, weight in zip(atoms, weights, strict=True) if weight > 0}
     conditions = {neuron: mu for neuron, mu in enumerate(multipliers or ()) if mu}
-    parts = [_ratios(values) for values in (lines, weighted, conditions)]
+    parts = [ratios(values) for values in (lines, weighted, conditions)]
     start, chosen, held = parts
     if start is None or chosen is None or held is None:
         return None
@@ -117,13 +117,3 @@ def _numbers(values: Vector, index: NDArray[np.uint32] | None = None) -> Numbers
     """Those of some values that are numbers, each with its place (or what stands there in ``index``)."""
     here = np.flatnonzero(np.isfinite(values))
     return Numbers((here if index is None else index[here]).astype(np.uint32), values[here])
-
-
-def _ratios(values: dict[int, Fraction]) -> Ratios | None:
-    if any(abs(value.numerator) >= 2**63 or value.denominator >= 2**64 for value in values.values()):
-        return None
-    return Ratios(
-        np.array(list(values), dtype=np.uint32),
-        np.array([value.numerator for value in values.values()], dtype=np.int64),
-        np.array([value.denominator for value in values.values()], dtype=np.uint64),
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings
 from slir_milp.bounds.magnitude import Slack
-from slir_milp.certificate.format import Combination, Entry, Kind, Numbers, pack
+from slir_milp.certificate.format import Combination, Entry, Kind, Numbers, pack, ratios
 from slir_milp.certificate.write import Branch, Sink
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -108,9 +110,13 @@ class Journal:
         self.enter(Entry(Kind.CASES, node, index=alternative, first=first))
         return first
 
-    def excluded(self, node: int, cuts: tuple[Cut, ...], atom: int) -> None:
-        """Cuts, and a row on inputs alone that excludes what they leave, close a node."""
-        self._refute_by(self._cut(node, cuts), atom)
+    def excluded(self, node: int, cuts: tuple[Cut, ...], weights: Mapping[int, Fraction]) -> bool:
+        """Cuts, and a sum of rows on inputs alone that excludes what they leave, close a node, if there is room."""
+        summands = ratios(weights)
+        if summands is not None:
+            left = self._cut(node, cuts)
+            self.enter(Entry(Kind.REFUTED, left, combination=Combination(weight_fractions=summands)))
+        return summands is not None
 
     def enter_cuts(self, place: Place) -> Place:
         """Make the cuts of a clause; its place with the node that is left."""
@@ -129,9 +135,6 @@ class Journal:
         for cut in cuts:
             below, above = self.halve(node, cut.input, cut.value)
             node, excluded = (below, above) if cut.above else (above, below)
-            self._refute_by(excluded, cut.row)
+            row = Numbers(np.array([cut.row], dtype=np.uint32), np.ones(1))
+            self.enter(Entry(Kind.REFUTED, excluded, combination=Combination(row)))
         return node
-
-    def _refute_by(self, node: int, atom: int) -> None:
-        weights = Numbers(np.array([atom], dtype=np.uint32), np.ones(1))
-        self.enter(Entry(Kind.REFUTED, node, combination=Combination(weights)))
