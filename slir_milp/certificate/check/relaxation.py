@@ -160,15 +160,14 @@ class Relaxation:
         By interval arithmetic over the layer before, then by Statement 2 with the lines of the layers before.  Without
         ``slopes`` those named last go on.
         """
-        region, numbers = self.region, self._numbers
+        region = self.region
+        if not region.bounds:
+            self._first_bounds()
         self._levels, self._rounding, self._radius = [], [], []
         low, high = region.lower, region.upper
         self._slopes = self._slopes if slopes is None else slopes
         for k, (map_, activations) in enumerate(zip(self._maps, self._activations, strict=False)):
             self._measure(map_, low, high)
-            if k == len(region.bounds):
-                least, most = map_.interval(low, high, self._rounding[k], self._radius[k])
-                region.bounds.append((numbers.shortened(least, up=False), numbers.shortened(most, up=True)))
             lower, upper = region.bounds[k]
             active: Array = np.asarray((first <= k) & (k < until) & ~self.closed)[:, None]
             unstable = activations.unstable(lower, upper) & active
@@ -231,6 +230,16 @@ class Relaxation:
         offset = self._settled(constant, error, mass)
         self._levels = levels
         return rows, offset, self._least(rows.copy(), offset.copy(), which)
+
+    def _first_bounds(self) -> None:
+        """Bounds of all neurons by interval arithmetic alone."""
+        low, high = self.region.lower, self.region.upper
+        for map_, activations in zip(self._maps, self._activations, strict=False):
+            self._measure(map_, low, high)
+            least, most = map_.interval(low, high, self._rounding[-1], self._radius[-1])
+            bounds = self._numbers.shortened(least, up=False), self._numbers.shortened(most, up=True)
+            self.region.bounds.append(bounds)
+            low, high = activations.ranges(*bounds)
 
     # --- one layer ---------------------------------------------------------------------------------------------------
 
