@@ -65,6 +65,10 @@ class Proof:
         self._writer = ProofWriter(path, self._header)
         self.journal = Journal(self._writer, width)
 
+    def begin(self, entry: bytes) -> None:
+        """Write an entry that stands before all of the search: squares of the network are exchanged."""
+        self._writer.append(entry, 1)
+
     def conclude(self, verdict: Verdict) -> Verdict:
         """End the proof as the verdict demands; the verdict, telling of it."""
         try:

@@ -13,6 +13,7 @@ from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.kernel import Settings, compile_network
 from slir_milp.bounds.magnitude import slack
 from slir_milp.bounds.region import Region
+from slir_milp.bounds.rewriting import provably_prepared
 from slir_milp.errors import OptionError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses
@@ -121,7 +122,7 @@ class _Run:
         self.proof: Proof | None = None
         if self.proof_path is not None:
             self.proof = Proof(self.proof_path, self.network, self.query, self.activations)
-        elif not self.network.is_piecewise_linear:
+        if not self.network.is_piecewise_linear:
             self.network = self._prepared()
         self.journal = self.proof.journal if self.proof else Journal()
         jobs = self.options.jobs or available_cores()
@@ -150,13 +151,23 @@ class _Run:
     def _prepared(self) -> Network:
         """The network written as suits the query's box; if there are several, as suits the first but right in all."""
         boxes: list[Box] = []
-        for count, clause in enumerate(clauses(self.query, lambda _: False)):
+        observer = Journal() if self.proof else None  # so that the boxes are those of the run
+        for count, clause in enumerate(clauses(self.query, lambda _: False, observer)):
             if not boxes or not _same(boxes[0], clause.box):
                 boxes.append(clause.box)
             if len(boxes) > 1 or count >= _MOST_OPEN:
-                return prepared(self.network, boxes[0].lower, boxes[0].upper, everywhere=True)
+                return self._suited(boxes[0], everywhere=True)
         self.only_box = boxes[0] if boxes else None
-        return prepared(self.network, boxes[0].lower, boxes[0].upper) if boxes else self.network
+        return self._suited(boxes[0], everywhere=False) if boxes else self.network
+
+    def _suited(self, box: Box, *, everywhere: bool) -> Network:
+        """The network written as suits a box; with a proof, as far as it can tell of that."""
+        if not self.proof:
+            return prepared(self.network, box.lower, box.upper, everywhere=everywhere)
+        network, entries = provably_prepared(self.network, self.query, box.lower, box.upper, everywhere=everywhere)
+        for entry in entries:
+            self.proof.begin(entry)
+        return network
 
     def verdict(self) -> Verdict:
         try:

@@ -1,8 +1,9 @@
 """The checker: whether a proof file proves what it claims of a network and a query.
 
 Theorem.  If :func:`check` accepts a claim of ``unsat``, no input meets the query's formula together with the outputs
-that the network, in real arithmetic over its stored weights, gives for it.  *Proof.*  By Statement 5 of :mod:`.tree` a
-counterexample would lie in some leaf.  Each leaf has a combination of asserted inequalities whose lower bound over the
+that the network, in real arithmetic over its stored weights, gives for it.  *Proof.*  By Statement 6 of :mod:`.rewrite`
+the network may be exchanged for one that encloses it; by Statement 5 of :mod:`.tree` a counterexample would lie in some
+leaf.  Each leaf has a combination of asserted inequalities whose lower bound over the
 leaf is positive by Statements 1 to 4, or bounds that exclude each other, or asserts a contradiction; a counterexample
 makes every asserted inequality at most zero and lies within all bounds.  ∎
 
@@ -25,9 +26,11 @@ import numpy as np
 from slir_milp.certificate.check.arithmetic import Balls, Exact
 from slir_milp.certificate.check.network import read_network
 from slir_milp.certificate.check.query import Question, read_query
+from slir_milp.certificate.check.rewrite import Rewriter
 from slir_milp.certificate.check.tree import Node, Tree
 from slir_milp.certificate.file import Header, open_proof
-from slir_milp.certificate.format import RawEntry
+from slir_milp.certificate.format import Kind, RawEntry
+from slir_milp.certificate.rewriting import unpack_rewriting
 from slir_milp.errors import ProofError
 
 if TYPE_CHECKING:
@@ -78,6 +81,8 @@ class Report:
         What the proof says it is about.
     note
         For ``sat``: what the network's runtime makes of the witness; see :class:`.witness.Replay`.
+    open
+        The nodes that ``failures`` tell of, as they were before their own entries, for a repair.
     """
 
     claim: str
@@ -90,6 +95,7 @@ class Report:
     seconds: float
     header: Header
     note: str = ""
+    open: tuple[Node, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -135,7 +141,8 @@ def check(
     walk.run(jobs if len(problem.entries) * (10 if exact else 1) > _FEW else 1, files)
     seconds = time.monotonic() - started
     counts = walk.nodes, walk.leaves, walk.exactly
-    return Report("unsat", tuple(walk.failures), *counts, exact, read_twice, seconds, header)
+    failures, unconfirmed = tuple(walk.failures), tuple(walk.open)
+    return Report("unsat", failures, *counts, exact, read_twice, seconds, header, open=unconfirmed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +174,13 @@ class _Problem:
             ]:
                 raise ProofError("the sizes of network, query and proof do not agree.")
             entries: dict[int, list[RawEntry]] = {}
+            rewriter = Rewriter(network, question.formula)
             for entry in raw:
-                entries.setdefault(entry.node, []).append(entry)
-        return _Problem(header, network, read_twice, question, entries)
+                if entry.kind == Kind.REWRITE and not entries:
+                    rewriter.exchange(unpack_rewriting(entry))
+                else:
+                    entries.setdefault(entry.node, []).append(entry)
+        return _Problem(header, rewriter.network, read_twice, question, entries)
 
 
 def _registry(path: Path | None) -> tuple[Registry | None, str]:
@@ -194,7 +205,7 @@ class _Walk:
         self._fallback: Tree | None = None
         neurons = max(1, sum(problem.header.layers) + problem.header.inputs)
         self._batch = 1 if exact else int(np.clip(_ELEMENTS // neurons, 1, 512))
-        self.failures: list[str] = []
+        self.failures, self.open = list[str](), list[Node]()
         self.nodes = self.leaves = self.exactly = 0
 
     def _made(self, numbers: Balls | Exact) -> Tree:
@@ -206,7 +217,7 @@ class _Walk:
         root = self._tree.root()
         stack = [] if root is None else [root]
         self.close(stack, _ROOTS * jobs if jobs > 1 else 0)
-        if not stack:
+        if not stack or len(self.failures) >= self._most:
             return
         import multiprocessing
 
@@ -218,8 +229,8 @@ class _Walk:
                     tasks: set[Future[_Result]] = {pool.submit(_close, [node]) for node in stack}
                 while tasks and len(self.failures) < self._most:
                     done, tasks = wait(tasks, _TICK, FIRST_COMPLETED)
-                    for failures, nodes, leaves, exactly in (task.result() for task in done):
-                        self.failures += failures
+                    for failures, unconfirmed, nodes, leaves, exactly in (task.result() for task in done):
+                        self.failures, self.open = self.failures + failures, self.open + unconfirmed
                         self.nodes, self.leaves = self.nodes + nodes, self.leaves + leaves
                         self.exactly += exactly
                     if self._watch is not None:
@@ -259,10 +270,11 @@ class _Walk:
                 return [self._tree.converted(child) for child in found]
             reason = found
         self.failures.append(f"node {node.number} cannot be confirmed: {reason}.")
+        self.open.append(node)
         return []
 
 
-_Result = tuple[list[str], int, int, int]
+_Result = tuple[list[str], list[Node], int, int, int]
 _worker: list[_Walk] = []
 """In a process of the pool: its walk."""
 
@@ -300,9 +312,9 @@ def _begin(files: Files, exact: bool, most_failures: int, shared: Any) -> None:
 def _close(nodes: list[Node]) -> _Result:
     walk = _worker[0]
     before = walk.nodes, walk.leaves, walk.exactly
-    walk.failures = []
+    walk.failures, walk.open = [], []
     walk.close(nodes)
-    return walk.failures, walk.nodes - before[0], walk.leaves - before[1], walk.exactly - before[2]
+    return walk.failures, walk.open, walk.nodes - before[0], walk.leaves - before[1], walk.exactly - before[2]
 
 
 __all__ = ["Files", "Report", "check"]

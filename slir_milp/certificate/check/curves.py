@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flint import arb, ctx, fmpq
 
@@ -234,6 +235,12 @@ def _tangent(piece: _Piece, a: float, b: float, s: arb, sign: int) -> arb:
         t = min(max(t, low), high) if math.isfinite(t) else low
         t = 0.5 * (low + high) if t in tried or len(tried) % 4 == 0 else t
     return best
+
+
+@lru_cache(maxsize=64)
+def lines_of(curve: Curve) -> CurveLines:
+    """Lines around a function; whoever asks for those of the same function shares their pieces."""
+    return CurveLines(curve)
 
 
 def _shortened(bound: arb, sign: int) -> fmpq | None:

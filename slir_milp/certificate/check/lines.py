@@ -114,7 +114,7 @@ class Activations:
     def _curve_lines(
         self, lines: CurveLines, interval: tuple[float, float], named: Any, found: Lines, at: tuple[int, int]
     ) -> None:
-        below, above = named or (self._numbers.array(lines.chord(*interval)),) * 2
+        below, above = named or (self._numbers.array(lines.chord(*interval))[()],) * 2
         found.lower_slope[at], found.upper_slope[at] = below, above
         found.lower_offset[at] = self._rounded(lines.offset(*interval, rational(below), above=False), up=False)
         found.upper_offset[at] = self._rounded(lines.offset(*interval, rational(above), above=True), up=True)

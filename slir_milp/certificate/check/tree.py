@@ -18,7 +18,7 @@ import numpy as np
 
 from slir_milp.certificate import format as form
 from slir_milp.certificate.check.arithmetic import Array, Balls, Exact, float_beyond, rational
-from slir_milp.certificate.check.curves import CurveLines
+from slir_milp.certificate.check.curves import lines_of
 from slir_milp.certificate.check.lines import Activations, Slopes
 from slir_milp.certificate.check.query import Question
 from slir_milp.certificate.check.relaxation import Combination, Map, Region, Relaxation
@@ -77,7 +77,7 @@ class Tree:
     ) -> None:
         self._question, self._entries, self._width, self._numbers = question, entries, width, numbers
         self._maps = [Map(affine, numbers) for affine in network.affines]
-        curves = {curve: CurveLines(curve) for layer in network.layers for curve, _ in layer.curves}
+        curves = {curve: lines_of(curve) for layer in network.layers for curve, _ in layer.curves}
         self._activations = [Activations(layer, numbers, curves) for layer in network.layers]
         self._first = np.cumsum([0, *(layer.size for layer in network.layers)])
         self._left = np.concatenate([*(a.negative for a in self._activations), numbers.array([])])
@@ -102,7 +102,11 @@ class Tree:
 
     def close(self, nodes: Sequence[Node]) -> Iterator[list[Node] | str]:
         """For each node of a group its children (none for a leaf), or why it cannot be closed."""
-        steps, ends = zip(*map(self._read, nodes), strict=True)
+        found = [self._read(node) for node in nodes]
+        steps, ends = [steps for steps, _ in found], [end for _, ends in found for end in ends]
+        if not ends:
+            yield "it is left open"
+            return
         if len(nodes) == 1 and not steps[0] and ends[0].kind is Kind.CASES and ends[0].first_layer == form.NO_LAYER:
             yield self._cases(nodes[0], ends[0])
             return
@@ -120,20 +124,20 @@ class Tree:
     def _kind(self, node: Node) -> tuple[object, ...] | None:
         """Nodes of the same kind can be closed together; ``None``: alone."""
         entries = self._entries.get(node.number, ())
-        if len(entries) != 1 or entries[0].kind == Kind.CASES:
+        if len(entries) != 1 or entries[0].kind in (Kind.CASES, *_STEPS):
             return None
         return node.case.halves, node.bounds is None
 
-    def _read(self, node: Node) -> tuple[list[Entry], Entry]:
-        """Steps of a node and its end."""
+    def _read(self, node: Node) -> tuple[list[Entry], list[Entry]]:
+        """Steps of a node and its end, if it has one."""
         if node.number in self._seen:
             raise ProofError(f"node {node.number} is the child of two nodes.")
         self._seen.add(node.number)
         found = [form.unpack(raw, self._width) for raw in self._entries.get(node.number, ())]
         ends = [entry for entry in found if entry.kind not in _STEPS]
-        if len(ends) != 1:
-            raise ProofError(f"node {node.number} is {'closed or split more than once' if ends else 'left open'}.")
-        return [entry for entry in found if entry.kind in _STEPS], ends[0]
+        if len(ends) > 1:
+            raise ProofError(f"node {node.number} is closed or split more than once.")
+        return [entry for entry in found if entry.kind in _STEPS], ends
 
     # --- one node ----------------------------------------------------------------------------------------------------
 
@@ -370,8 +374,10 @@ class Tree:
 
     def _some_strict(self, combination: form.Combination) -> bool:
         """Whether some inequality with a positive weight excludes equality."""
+        # Of an inequality that is named twice, the last weight counts, as in the combination itself.
         pairs = [*zip(*combination.weights, strict=True), *zip(*combination.weight_fractions[:2], strict=True)]
-        return any(weight > 0 and self._question.atoms[int(number)].strict for number, weight in pairs)
+        weights = {int(number): weight for number, weight in pairs}
+        return any(weight > 0 and self._question.atoms[number].strict for number, weight in weights.items())
 
     @staticmethod
     def _checked(index: int, count: int, what: str, node: Node) -> int:
