@@ -11,7 +11,7 @@ from typing import Protocol
 from slir_milp.errors import QueryError, SlirWarning
 from slir_milp.query.box import Box, Cut, End, cut, is_empty, is_tighter_lower, is_tighter_upper, tighten
 from slir_milp.query.clause import Clause, Place
-from slir_milp.query.formula import And, Atom, Formula, Or, conjuncts, disjuncts, numbering
+from slir_milp.query.formula import And, Atom, Formula, Or, conjuncts, numbering
 from slir_milp.query.query import Query
 
 LARGEST_GROUP = 4096
@@ -33,8 +33,31 @@ class Observer(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where an expansion begins, if not at the root.
+
+    Attributes
+    ----------
+    node
+        The node.
+    formulas
+        All that is asserted there: inequalities and alternatives of the query, the very objects.
+    lower, upper
+        Ends of every input's interval there, if they are known already.
+    """
+
+    node: int
+    formulas: tuple[Formula, ...]
+    lower: tuple[End, ...] | None = None
+    upper: tuple[End, ...] | None = None
+
+
 def clauses(
-    query: Query, refute: Callable[[Clause], bool] | None = None, observer: Observer | None = None
+    query: Query,
+    refute: Callable[[Clause], bool] | None = None,
+    observer: Observer | None = None,
+    start: Start | None = None,
 ) -> Iterator[Clause]:
     """Ways to meet a query, one after another: an input meets it exactly if it meets one of them.
 
@@ -50,6 +73,8 @@ def clauses(
         if it returns ``True``, claiming that nothing meets the conjunction, they are skipped.
     observer
         Is told of every step; the clauses then tell their places in the tree, and boxes are shrunk by cuts.
+    start
+        Where to begin in place of the root.
 
     Yields
     ------
@@ -67,10 +92,15 @@ def clauses(
         There is no clause: no input meets the query, whatever the network.
     """
     expansion = _Expansion(query, observer)
-    root = _Partial(_Bounds.none(query.inputs), (), ())
+    bounds, first = _Bounds.none(query.inputs), (0, query.formula)
+    if start is not None:
+        first = start.node, And(start.formulas)
+        bounds.node = start.node
+        if start.lower is not None and start.upper is not None:
+            bounds.lower, bounds.upper = list(start.lower), list(start.upper)
     # Each entry is a conjunction and its remaining ways through its first alternative, with their nodes.
-    stack: list[tuple[_Partial, Iterator[tuple[int, Formula]]]] = [(root, iter(((0, query.formula),)))]
-    empty, pruned = True, False
+    stack: list[tuple[_Partial, Iterator[tuple[int, Formula]]]] = [(_Partial(bounds, (), ()), iter((first,)))]
+    empty, pruned = True, start is not None
     while stack:
         partial, branches = stack[-1]
         node, part = next(branches, (0, None))
@@ -156,12 +186,10 @@ class _Expansion:
 
     def ways(self, partial: _Partial) -> Iterator[tuple[int, Formula]]:
         """Ways through the first alternative of a conjunction, each with its node."""
-        first = partial.pending[0]
-        parts = disjuncts(first)
-        start = 0
+        first, start = partial.pending[0], 0
         if self.observer:
-            start = self.observer.cases(partial.node, self.alternatives[id(first)], len(parts))
-        return enumerate(parts, start)
+            start = self.observer.cases(partial.node, self.alternatives[id(first)], len(first.parts))
+        return enumerate(first.parts, start)
 
     def extend(self, partial: _Partial, formula: Formula) -> _Partial | None:
         """Add a formula to a conjunction; ``None`` if they contradict each other."""

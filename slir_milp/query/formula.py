@@ -65,15 +65,6 @@ def conjuncts(formula: Formula) -> tuple[Formula, ...]:
     return formula.parts if isinstance(formula, And) else (formula,)
 
 
-def disjuncts(alternative: Or) -> tuple[Formula, ...]:
-    """Parts of which one must hold, those of parts that are alternatives themselves in their place."""
-    if not any(isinstance(part, Or) for part in alternative.parts):
-        return alternative.parts
-    return tuple(
-        inner for part in alternative.parts for inner in (disjuncts(part) if isinstance(part, Or) else (part,))
-    )
-
-
 def numbering(formula: Formula) -> tuple[dict[int, int], dict[int, int]]:
     """Numbers of the inequalities and of the alternatives of a formula, each in the order of the text.
 
@@ -81,7 +72,7 @@ def numbering(formula: Formula) -> tuple[dict[int, int], dict[int, int]]:
     -------
     tuple
         Two dictionaries from the ``id`` of an object within the formula to its number: of every :class:`Atom`, and of
-        every :class:`Or` that is not itself a part of an :class:`Or`.
+        every :class:`Or`.
     """
     atoms: dict[int, int] = {}
     alternatives: dict[int, int] = {}
@@ -93,7 +84,7 @@ def numbering(formula: Formula) -> tuple[dict[int, int], dict[int, int]]:
             continue
         if isinstance(part, Or):
             alternatives[id(part)] = len(alternatives)
-        todo += reversed(disjuncts(part) if isinstance(part, Or) else part.parts)
+        todo += reversed(part.parts)
     return atoms, alternatives
 
 
