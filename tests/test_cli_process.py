@@ -19,7 +19,7 @@ import sys, time
 import slir_milp.search
 from slir_milp.search.verdict import Progress, Reason, Status, Verdict
 
-def patient(network, query, options, *, progress=None, cancel=None):
+def patient(network, query, options, *, progress=None, cancel=None, **_):
     print("searching", file=sys.stderr, flush=True)
     until = time.monotonic() + (options.timeout or 30)
     while time.monotonic() < until and not cancel.is_set():
@@ -29,7 +29,7 @@ def patient(network, query, options, *, progress=None, cancel=None):
         return Verdict(Status.UNKNOWN, Reason.INTERRUPTED, closed_fraction=0.25)
     return Verdict(Status.TIMEOUT, Reason.TIME_LIMIT)
 
-def deaf(network, query, options, *, progress=None, cancel=None):
+def deaf(network, query, options, *, progress=None, cancel=None, **_):
     print("searching", file=sys.stderr, flush=True)
     time.sleep(30)
 

@@ -53,6 +53,8 @@ def explanation(verdict: Verdict, elapsed: float) -> str:
             lines.append(f"  {_point([float(value) for value in verdict.near_miss.x])}")
     if not verdict.status.decided:
         lines += _partial(verdict)
+    if verdict.proof is not None:
+        lines.append(f"The proof is in {verdict.proof}.")
     lines.append(_counts(verdict, elapsed))
     return "\n".join(lines)
 
