@@ -115,9 +115,7 @@ class Rewriter:
             part["row"] -= np.uint32(first[j])
             constant = part["column"] == BIAS
             parts.append(_Part(part[~constant], part[constant]))
-            if (
-                parts[j].coefficients["column"] >= affine.columns
-            ).any() or affine.rows * affine.columns > _MOST_ELEMENTS:
+            if (part["column"][~constant] >= affine.columns).any() or affine.rows * affine.columns > _MOST_ELEMENTS:
                 raise ProofError("a rewriting names columns that are not there, or the network is too large for it.")
         try:
             self.network = _rewritten(self.network, k, parts, *box_of(self._formula, self.network.input_size))
@@ -135,11 +133,12 @@ def _rewritten(network: Network, k: int, parts: list[_Part], lower: Array, upper
         raise ProofError("a rewriting exchanges neurons that are no squares.")
     affines[k] = _exchanged(layer.affine, parts[k], members)
     old, new = _squares([layer.affine, affines[k]], members, *_given(network, k, lower, upper))
-    carried = np.eye(layer.size)[:, members]
+    carried = np.full(layer.size, -1)
+    carried[members] = np.arange(len(members))
     for j in range(k + 1, depth + 1):
-        if not carried[parts[j].coefficients["column"]].any(axis=1).all():
+        if (carried[parts[j].coefficients["column"]] < 0).any():
             raise ProofError("a rewriting changes coefficients of something else than the squares it exchanges.")
-        onward = _carriers(network.layers[j], carried, parts[j].rows) if j < depth else np.zeros((affines[j].rows, 0))
+        onward = _carriers(network.layers[j], carried, parts[j].rows) if j < depth else np.full(affines[j].rows, -1)
         affines[j] = _widened(affines[j], _exchanged(affines[j], parts[j]), carried, onward, old, new)
         carried = onward
     layers = tuple(replace(layer, affine=affine) for layer, affine in zip(network.layers, affines[:-1], strict=True))
@@ -179,7 +178,7 @@ def _squares(maps: list[Affine], members: Array, lower: Array, upper: Array) -> 
 
 
 def _carriers(layer: Layer, carried: Array, changed: Array) -> Array:
-    """Which neurons (rows) only repeat what carries a square (columns); none of those ``changed`` does."""
+    """For each neuron the place of the square that it only repeats, or -1; none of those ``changed`` does."""
     affine, weight = layer.affine, to_dense(layer.affine.weight)
     plain = (layer.negative_slope == 1) & (layer.positive_slope == 1) & (affine.bias == 0)
     plain &= ((weight != 0).sum(axis=1) == 1) & (weight.max(axis=1, initial=0.0) == 1)
@@ -188,7 +187,7 @@ def _carriers(layer: Layer, carried: Array, changed: Array) -> Array:
     if affine.bias_radius is not None:
         plain &= affine.bias_radius == 0
     plain[changed] = False
-    return np.where(plain[:, None], weight @ carried, 0.0)
+    return np.where(plain, carried[weight.argmax(axis=1)], -1)
 
 
 def _widened(before: Affine, after: Affine, carried: Array, onward: Array, old: _Squares, new: _Squares) -> Affine:
@@ -196,11 +195,11 @@ def _widened(before: Affine, after: Affine, carried: Array, onward: Array, old: 
     numbers, radius = Exact(), before.weight_radius
     weights, changed = (to_dense(affine.weight) for affine in (before, after))
     radii = 0 * weights if radius is None else to_dense(radius)
-    columns = carried.any(axis=1)
+    columns = carried >= 0
     touched = np.logical_or.reduce([(m[:, columns] != 0).any(axis=1) for m in (weights, changed, radii)])
-    touched = (touched | (before.bias != after.bias)) & ~onward.any(axis=1)
+    touched = (touched | (before.bias != after.bias)) & (onward < 0)
     total = np.zeros(after.rows) if after.bias_radius is None else after.bias_radius.copy()
-    places = carried[columns].argmax(axis=1)
+    places = carried[columns]
     for i in np.flatnonzero(touched).tolist():
         w, v, p = (numbers.array(m[i, columns]) for m in (weights, changed, radii))
         o, size = old.errors[places], old.sizes[places]
