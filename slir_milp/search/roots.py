@@ -12,12 +12,17 @@ from slir_milp.bounds.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Clause
-from slir_milp.search.frontier import Sides
+from slir_milp.search.explore import multiplications_of, regions_are_dear
+from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.journal import Journal
+from slir_milp.search.settle import TIE, is_small
 from slir_milp.search.state import STAGES, State
 from slir_milp.search.target import Charges, Root, conjunction_of
 
 _MOST_CUTS_TRIED = 16
+_NEAR_TIE = 0.02
+_SHARPENING = 1e8
+"""Multiplications by the network's weights for which neurons of a root get bounds by an ascent of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +138,28 @@ class Roots:
         record[at["bound"]], record[at["settled"]] = value, 0.0
         return Opened(tightened, conjunction, record, sides, at)
 
+    def piece(self, clause: Clause, root: Root, opened: Opened, charges: Charges) -> Piece:
+        """A conjunction that was left open, for the search."""
+        record = np.array(opened.record)
+        target = Target(
+            clause.box,
+            clause.rows,
+            opened.conjunction,
+            charges.slack,
+            charges.compiled,
+            root,
+            record,
+            self._settings(opened, float(record[opened.layout["bound"]])),
+            opened.layout,
+        )
+        return Piece(target, record[None, :].copy(), opened.sides[None, :])
+
+    def _settings(self, opened: Opened, bound: float) -> Settings:
+        """Where a strict row makes ties decidable, and exact arithmetic is cheap, near ties are set aside early."""
+        if not opened.conjunction.strict.any() or not is_small(self.network):
+            return self.settings
+        return replace(self.settings, tight_tolerance=max(_NEAR_TIE * abs(bound), TIE) if np.isfinite(bound) else 0.0)
+
     def _sharpen(self, explorer: Explorer, record: Vector, sides: Sides, journal: Journal, *, own: bool) -> End:
         """Sharpen a region; at a node that is not its own, or where a solver is to close it, nothing may be closed."""
         trial, branch = record.copy(), journal.branch()
@@ -142,6 +169,11 @@ class Roots:
         branch.keep()
         record[:] = trial
         return end
+
+
+def neurons_to_sharpen(network: Network) -> int:
+    """How many neurons of a root get bounds by an ascent of their own: none where regions cost little."""
+    return int(_SHARPENING / multiplications_of(network)) if regions_are_dear(network) else 0
 
 
 def halves(network: Network, lower: Vector, upper: Vector) -> tuple[int, float] | None:

@@ -17,14 +17,13 @@ from slir_milp.bounds.rewriting import provably_prepared
 from slir_milp.errors import OptionError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses
-from slir_milp.search.explore import Search, multiplications_of, regions_are_dear
-from slir_milp.search.frontier import Piece, Target
+from slir_milp.search.explore import Search
+from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
 from slir_milp.search.proof import Proof
 from slir_milp.search.replay import Replayer
-from slir_milp.search.roots import Opened, Roots, cut_at, halves
-from slir_milp.search.settle import is_small
+from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
 from slir_milp.search.state import State
 from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, root_of
 from slir_milp.search.verdict import (
@@ -90,10 +89,7 @@ def verify(
     return _Run(network, query, options or Options(), progress, cancel, proof, activations).verdict()
 
 
-_NEAR_TIE = 0.02
 _MOST_DIVISIONS = 12
-_SHARPENING = 1e8
-"""Multiplications by the network's weights for which neurons of a root get bounds by an ascent of their own."""
 _MOST_OPEN = 1024
 """Open conjunctions after which the search is called before more are expanded."""
 
@@ -137,11 +133,8 @@ class _Run:
             least_interval=self.delta,
             margin=MARGIN if self.proof else 0.0,
         )
-        multiplications = multiplications_of(self.network)
-        dear = regions_are_dear(self.network)
-        sharpened = int(_SHARPENING / multiplications) if dear else 0
         bounds_close = not self.options.engine.solves_programs
-        self.roots = Roots(self.network, self.settings, self.state, bounds_close, sharpened)
+        self.roots = Roots(self.network, self.settings, self.state, bounds_close, neurons_to_sharpen(self.network))
         self.unsettled = False
         self.clauses = self.root_closed = 0
         self.targets: list[Target] = []
@@ -287,27 +280,9 @@ class _Run:
         self.unsettled = self.state.witness is None
 
     def _open(self, clause: Clause, root: Root, opened: Opened, charges: Charges) -> None:
-        record, sides = np.array(opened.record), opened.sides
-        target = Target(
-            clause.box,
-            clause.rows,
-            opened.conjunction,
-            charges.slack,
-            charges.compiled,
-            root,
-            record,
-            self._settings(opened),
-            opened.layout,
-        )
-        self.targets.append(target)
-        self.search.frontier.put(Piece(target, record[None, :].copy(), sides[None, :]))
-
-    def _settings(self, opened: Opened) -> Settings:
-        """Where a strict row makes ties decidable, and exact arithmetic is cheap, near ties are set aside early."""
-        if opened.record is None or not opened.conjunction.strict.any() or not is_small(self.network):
-            return self.settings
-        bound = float(opened.record[opened.layout["bound"]])
-        return replace(self.settings, tight_tolerance=_NEAR_TIE * abs(bound) if np.isfinite(bound) else 0.0)
+        piece = self.roots.piece(clause, root, opened, charges)
+        self.targets.append(piece.target)
+        self.search.frontier.put(piece)
 
     def _sharpened(self, region: Region) -> Charges:
         """Rounding charges from the bounds found at the root: in deep networks far smaller than from intervals."""

@@ -31,7 +31,7 @@ _RATION, _RATION_IF_SMALL = (200, 0), (5, 32)
 """Regions explored for every exact attempt, and how many attempts are free."""
 _SMALL = 4096
 _LARGEST_DENOMINATOR = 4096
-_TIE = 1e-7
+TIE = 1e-7
 _MOST_BINARIES = 64
 _MILP_SECONDS = 10.0
 
@@ -172,10 +172,10 @@ class Settler:
                 return False
             return self._enters_exact(target, record, neurons, simple, scaled, valid)
 
-        if value >= -_TIE and refutes(slopes[0], weights, None):
+        if value >= -TIE and refutes(slopes[0], weights, None):
             return True
         proposal = self._program(target, explorer.region(record, sides), neurons)
-        if proposal is None or proposal.objective < -_TIE:
+        if proposal is None or proposal.objective < -TIE:
             return False
         multipliers = proposal.split_multipliers
         return refutes(
