@@ -24,6 +24,8 @@ LARGEST_FILE = 2 << 30
 """Greatest sizes in bytes, unpacked; a longer one is refused, not read."""
 
 _CHUNK = 1 << 18
+_BURDEN = 200
+"""Bytes of memory that an entry takes besides its own, counted towards the file's."""
 _MOST_LAYERS = 0xFFFE
 _MOST_NEURONS = 0xFFFF_FFFF
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -182,6 +184,7 @@ def _entries(reader: _Reader, header: Header) -> Iterator[RawEntry]:
                 raise ProofError(f"the proof {reader.source} does not count its entries right; it is damaged.")
             break
         count += 1
+        reader.burden(_BURDEN)
         yield RawEntry(kind, flags, first_layer, node, payload)
     if not reader.is_at_end():
         raise ProofError(f"the proof {reader.source} goes on after its end; it is damaged.")
@@ -223,10 +226,14 @@ class _Reader:
         except (OSError, zlib.error) as error:
             raise ProofError(f"the proof {self.source} is a damaged gzip file: {error}.") from error
         self._buffer, self._at = self._buffer[self._at :] + chunk, 0
-        self._total += len(chunk)
-        if self._total > LARGEST_FILE:
-            raise ProofError(f"the proof {self.source} is larger than {LARGEST_FILE} bytes when unpacked.")
+        self.burden(len(chunk))
         return bool(chunk)
+
+    def burden(self, size: int) -> None:
+        """Count bytes that are to be kept; refuse what is too large."""
+        self._total += size
+        if self._total > LARGEST_FILE:
+            raise ProofError(f"the proof {self.source} takes more than {LARGEST_FILE} bytes when unpacked.")
 
 
 def _is_digest(text: Any) -> bool:

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from slir_milp.activations.registry import Registry
 
 
-def load_network(path: str | os.PathLike[str], *, check: bool = True, activations: Registry | None = None) -> Network:
+def load_network(
+    path: str | os.PathLike[str],
+    *,
+    check: bool = True,
+    activations: Registry | None = None,
+    remembered: bool = True,
+) -> Network:
     """Read a network.
 
     Parameters
@@ -30,6 +36,8 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True, activation
     activations
         Activations of one's own, for custom operators and local functions that stand for them; by default, what was
         registered in this process.
+    remembered
+        Whether an earlier reading of the very same file will do.
 
     Returns
     -------
@@ -49,7 +57,7 @@ def load_network(path: str | os.PathLike[str], *, check: bool = True, activation
     path = Path(path)
     stored = read_bytes(path)
     activations = known_activations(activations)
-    network = None if is_nnet(path) else recall(stored, path.name, activations)
+    network = recall(stored, path.name, activations) if remembered and not is_nnet(path) else None
     if network is None:
         content = unpacked(stored, path)
         if is_nnet(path):

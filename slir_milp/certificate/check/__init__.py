@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,14 +241,16 @@ class _Walk:
 
     def close(self, stack: list[Node], enough: int = 0) -> None:
         """Close the nodes of a stack and all below them, or go on until the stack has ``enough`` nodes."""
-        with np.errstate(all="ignore"):
+        from threadpoolctl import threadpool_limits
+
+        with np.errstate(all="ignore"), threadpool_limits(1):  # (matrices are small: threads would only wait)
             while stack and not 0 < enough <= len(stack):
                 if enough:
                     stack.reverse()  # breadth first while work is being divided
                 group = self._tree.group(stack, 1 if enough else self._batch)
                 if enough:
                     stack.reverse()
-                for node, found in zip(group, self._tree.close(group), strict=True):
+                for node, found in zip(group, self._closed(group), strict=True):
                     children = self._exactly(node, found) if isinstance(found, str) else found
                     self.nodes, self.leaves = self.nodes + 1, self.leaves + (not children)
                     stack.extend(children)
@@ -256,6 +258,15 @@ class _Walk:
                     self._watch(self.nodes, self.leaves)
                 if len(self.failures) >= self._most:
                     return
+
+    def _closed(self, group: list[Node]) -> Iterable[list[Node] | str]:
+        """What closing a group gives; in exact arithmetic, where neurons may be without bounds, a reason then."""
+        if not self._exact:
+            return self._tree.close(group)
+        try:
+            return list(self._tree.close(group))
+        except (OverflowError, ValueError, TypeError):
+            return ["some neuron has no bounds there, and none can be found"]
 
     def _exactly(self, node: Node, reason: str) -> list[Node]:
         """Try a node again in exact arithmetic; note it as a failure if that does not close it either."""

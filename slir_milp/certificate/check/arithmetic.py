@@ -14,22 +14,28 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-LARGEST = 2.0**100
-"""No float64 bound is claimed where a value may be larger: then no underflow can add up to ``tiny``."""
+LARGEST, SMALLEST = 2.0**100, 2.0**-300
+"""No float64 bound is claimed where a value or a coefficient may be larger, or where a number of the query or a weight
+is smaller.  Then all underflows, of 2^-1022 at most, each multiplied by two such numbers at most, add up to less than
+``tiny``.
+"""
+WIDEST = 2**22
+"""Nor for sums of more terms."""
+_MOST = float(np.finfo(np.float64).max)
 
 
 class Balls:
     """Float64, each bound with a radius for its rounding; arrays are of many nodes at once."""
 
-    name, unit, tiny = "ball", 2.0**-53, 2.0**-900
+    name, unit, tiny = "ball", 2.0**-53, 2.0**-800
 
     def array(self, values: Any) -> Array:
         """Numbers as they are: float64."""
         return np.asarray(values, dtype=np.float64)
 
     def nearest(self, values: list[Fraction]) -> Array:
-        """Rationals to within a relative error of ``unit`` (or an underflow)."""
-        return np.array([value.numerator / value.denominator for value in values], dtype=np.float64)
+        """Rationals to within a relative error of ``unit``; no number in place of those that are too large or small."""
+        return np.array([_nearest(value) for value in values], dtype=np.float64)
 
     def product(self, rows: Array, matrix: Any) -> Array:
         """``rows @ matrix``; each element within ``gamma(n)`` times the sum of the magnitudes of its n terms."""
@@ -39,8 +45,8 @@ class Balls:
         """Sums of products along rows, where nothing costs nothing even at an infinite price."""
         sums = np.einsum("ij,ij->i", amounts, prices)
         if np.isfinite(sums).all():
-            return sums
-        return np.where(amounts == 0, 0.0, amounts * prices).sum(axis=1)
+            return np.asarray(sums)
+        return np.asarray(np.where(amounts == 0, 0.0, amounts * prices).sum(axis=1))
 
     def matrix(self, values: Any) -> Any:
         """A float64 matrix, dense or sparse, made ready for :meth:`product`."""
@@ -80,21 +86,21 @@ class Exact:
         """``rows @ matrix``."""
         from flint import fmpq_mat
 
-        left = fmpq_mat(*rows.shape, rows.ravel().tolist()) * matrix
-        result = np.empty(left.nrows() * left.ncols(), dtype=object)
-        result[:] = left.entries()
-        return result.reshape(left.nrows(), left.ncols())
+        found = fmpq_mat(rows.shape[0], rows.shape[1], rows.ravel().tolist()) * matrix
+        result = np.empty(found.nrows() * found.ncols(), dtype=object)
+        result[:] = found.entries()
+        return result.reshape(found.nrows(), found.ncols())
 
     def dot(self, amounts: Array, prices: Array) -> Array:
         """Sums of products along rows."""
-        return (amounts * prices).sum(axis=1)
+        return np.asarray((amounts * prices).sum(axis=1))
 
     def matrix(self, values: Any) -> Any:
         """A float64 matrix made ready for :meth:`product`."""
         from flint import fmpq_mat
 
         dense = self.array(values if isinstance(values, np.ndarray) else values.toarray())
-        return fmpq_mat(*dense.shape, dense.ravel().tolist())
+        return fmpq_mat(dense.shape[0], dense.shape[1], dense.ravel().tolist())
 
     def known(self, values: Array, worst: float) -> Array:
         """The values: all are finite."""
@@ -124,10 +130,18 @@ def rational(value: Any) -> Any:
 
 def float_beyond(value: Any, up: bool) -> float:
     """The float64 number next to a rational one, not below it (``up``) or not above it."""
-    number = int(value.p) / int(value.q)
+    try:
+        number = int(value.p) / int(value.q)
+    except OverflowError:
+        return float(np.inf if up else _MOST) if value > 0 else float(-_MOST if up else -np.inf)
     if rational(number) < value if up else rational(number) > value:
         number = float(np.nextafter(number, np.inf if up else -np.inf))
     return number
+
+
+def _nearest(value: Fraction) -> float:
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    return value.numerator / value.denominator if abs(exponent) < 300 or not value else float("nan")
 
 
 def _short(value: Any, up: bool, bits: int) -> Any:

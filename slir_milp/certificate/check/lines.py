@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.certificate.check.arithmetic import Array, Balls, Exact, float_beyond, rational
+from slir_milp.certificate.check.arithmetic import LARGEST, Array, Balls, Exact, float_beyond, rational
 from slir_milp.certificate.check.curves import CurveLines
 from slir_milp.network.normal_form import Layer
 
@@ -109,7 +109,20 @@ class Activations:
             interval = _outward(lower[b, i], upper[b, i])
             named = (slopes.lower[b, i], slopes.upper[b, i]) if slopes is not None and slopes.named[b, i] else None
             self._curve_lines(lines, interval, named, found, (b, i))
-        return found
+        return self._flat(lower, upper, found) if numbers.unit else found
+
+    def _flat(self, lower: Array, upper: Array, found: Lines) -> Lines:
+        """Lines, but of slope zero where a coefficient that vanishes by underflow may stand before something huge."""
+        huge = ~(np.maximum(abs(lower), abs(upper)) < LARGEST)
+        if not huge.any():
+            return found
+        low, high = self.ranges(lower, upper)
+        return Lines(
+            np.where(huge, 0.0, found.lower_slope),
+            np.where(huge, np.minimum(low, 0.0), found.lower_offset),
+            np.where(huge, 0.0, found.upper_slope),
+            np.where(huge, np.maximum(high, 0.0), found.upper_offset),
+        )
 
     def _curve_lines(
         self, lines: CurveLines, interval: tuple[float, float], named: Any, found: Lines, at: tuple[int, int]

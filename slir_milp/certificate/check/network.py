@@ -73,12 +73,14 @@ def read_network(path: str | PathLike[str], activations: Registry | None = None)
         for layer in network.layers:
             rows = terms.affine(layer.affine.weight, rows, layer.affine.bias)
             rows = [terms.neuron(layer.functions[i], row) for i, row in zip(layer.function_index, rows, strict=True)]
-        agreed = terms.affine(network.output.weight, rows, network.output.bias) == expected
+        agreed: bool | None = terms.affine(network.output.weight, rows, network.output.bias) == expected
     except (ValueError, ArithmeticError, LookupError):
-        return network, False
-    if not agreed and network.is_piecewise_linear:  # (curves may be written as formulas in several ways)
+        agreed = None
+    if agreed is False and network.is_piecewise_linear:  # (curves may be written as formulas in several ways)
         raise ProofError(f"two independent readings of {name} differ; no proof about it can be accepted.")
-    return network, agreed
+    if not agreed:  # then this reading stands alone, and is made anew: a remembered one may be the search's
+        network = load_network(path, activations=activations, remembered=False)
+    return network, bool(agreed)
 
 
 class _Terms:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.certificate.check.arithmetic import LARGEST, Array, Balls, Exact
+from slir_milp.certificate.check.arithmetic import LARGEST, SMALLEST, WIDEST, Array, Balls, Exact
 from slir_milp.certificate.check.lines import Activations, Lines, Slopes
 from slir_milp.network.affine import Affine
 
@@ -45,13 +45,14 @@ class Map:
         self._radius = None if radii[0] is None else numbers.matrix(numbers.array(_dense(radii[0]).T))
         self._bias_radius = None if radii[1] is None else numbers.array(radii[1])
         self.is_exact = exact and affine.is_exact
+        self._is_vast = not exact and any(_largest(part) >= LARGEST for part in (affine.weight, affine.bias, *radii))
 
     def sizes(self, largest: Array) -> tuple[Array, Array]:
         """``v`` of Statement 4 and what the radii cost; shape ``(nodes, rows)``."""
         size = (self.numbers.product(largest, self._size) + abs(self.bias)) * (_UP if self.numbers.unit else 1)
         extra = 0 * size if self._radius is None else self.numbers.product(largest, self._radius)
         extra = extra if self._bias_radius is None else extra + self._bias_radius
-        return size, extra * (_UP if self.numbers.unit else 1)
+        return (size + np.inf if self._is_vast else size), extra * (_UP if self.numbers.unit else 1)
 
     def interval(self, low: Array, high: Array, rounding: Array, radius: Array) -> tuple[Array, Array]:
         """Bounds of the map's values by interval arithmetic."""
@@ -138,8 +139,9 @@ class Relaxation:
         self._depth, self._nodes = len(activations), len(region.lower)
         self._largest_input = np.maximum(abs(region.lower), abs(region.upper))
         widest = max(max(map_.columns, len(map_.bias)) for map_ in maps)
-        self._gamma = self._numbers.gamma(widest + 4 * len(maps) + 32)
-        self.closed = (region.lower > region.upper).any(axis=1)
+        self._gamma = self._numbers.gamma(widest + 4 * len(maps) + 32) if widest < WIDEST else np.inf
+        self._vast = self._excess(self._largest_input)
+        self.closed: Array = np.asarray((region.lower > region.upper).any(axis=1))
         self._lines: list[Lines | None] = [None] * self._depth
         self._slopes: list[Slopes | None] = [None] * self._depth
         self._levels: list[_Level] = []
@@ -212,6 +214,9 @@ class Relaxation:
         radius = self._radius[-1]
         error = self._numbers.dot(abs(outputs), self._rounding[-1] + radius)
         if unit:
+            # A weight that is not zero but tiny might vanish in a product with a coefficient of something huge.
+            vanishing = ((weights != 0) & (weights < SMALLEST)).any(axis=1)
+            error = np.where(vanishing, np.inf, error + self._excess(weights) + self._excess(abs(outputs)) + self._vast)
             error = error + rounded * self._numbers.dot(weights @ abs(combination.outputs), self._size + radius)
             error = error + rounded * (weights @ abs(combination.constants))
         alive = self._levels[-1].alive if self._levels else np.arange(last.columns)
@@ -331,13 +336,13 @@ class Relaxation:
 
     def _excess(self, sizes: Array) -> Any:
         """Infinity for functions with a coefficient so large that underflows could add up to more than ``tiny``."""
-        return np.where((sizes > LARGEST).any(axis=1), np.inf, 0.0) if self._numbers.unit else 0
+        return np.where((sizes >= LARGEST).any(axis=1), np.inf, 0.0) if self._numbers.unit else 0
 
     def _settled(self, constant: Array, error: Array, mass: Array) -> Array:
         """The constant with all errors subtracted."""
         numbers = self._numbers
         if not numbers.unit:
-            return constant - error
+            return np.asarray(constant - error)
         value = constant - (error * _UP + self._gamma * mass * _UP + numbers.tiny)
         return numbers.known(value - 4 * numbers.unit * abs(value), -np.inf)
 
@@ -346,9 +351,9 @@ class Relaxation:
         region, numbers = self.region, self._numbers
         least = (rows * np.where(rows > 0, region.lower[which], region.upper[which])).sum(axis=1)
         if not numbers.unit:
-            return offset + least
+            return np.asarray(offset + least)
         error = self._gamma * numbers.dot(abs(rows), self._largest_input[which]) * _UP + numbers.tiny
-        error = error + self._excess(abs(rows))
+        error = error + self._excess(abs(rows)) + self._vast[which]
         value = offset + least - error
         return numbers.known(value - 4 * numbers.unit * (abs(value) + abs(offset) + abs(least)), -np.inf)
 
@@ -405,6 +410,13 @@ class Relaxation:
 
     def _box(self, which: Array) -> tuple[Array, Array]:
         return self.region.lower[which], self.region.upper[which]
+
+
+def _largest(matrix: Any) -> float:
+    """Largest magnitude in a vector, or in a dense or sparse matrix; zero of nothing."""
+    if matrix is None:
+        return 0.0
+    return float(abs(matrix if isinstance(matrix, np.ndarray) else matrix.data).max(initial=0.0))
 
 
 def _dense(matrix: Any) -> Array:

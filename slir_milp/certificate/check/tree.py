@@ -252,6 +252,7 @@ class Tree:
         if half_space is not None:
             exact = [rational(value) for value in half_space[0].tolist()]
             normal = self._numbers.nearest([Fraction(int(value.p), int(value.q)) for value in exact])
+            normal = normal if isinstance(self._numbers, Exact) else np.nan_to_num(normal, nan=0.0)
             ends = zip(exact, normal.tolist(), node.lower.tolist(), node.upper.tolist(), strict=True)
             lost = sum(abs(q - rational(n)) * max(abs(rational(a)), abs(rational(b))) for q, n, a, b in ends)
             half_space = normal, moved(np.array([rational(half_space[1]) - lost, None], dtype=object)[:1], False)[0]
