@@ -233,7 +233,7 @@ class _Reader:
         """Count bytes that are to be kept; refuse what is too large."""
         self._total += size
         if self._total > LARGEST_FILE:
-            raise ProofError(f"the proof {self.source} takes more than {LARGEST_FILE} bytes when unpacked.")
+            raise ProofError(f"the proof {self.source} is larger than {LARGEST_FILE} bytes when unpacked.")
 
 
 def _is_digest(text: Any) -> bool:

@@ -21,6 +21,8 @@ is smaller.  Then all underflows, of 2^-1022 at most, each multiplied by two suc
 """
 WIDEST = 2**22
 """Nor for sums of more terms."""
+_LONG, _GRID = 160, 80
+"""Exact coefficients of more binary places than the first are rounded to the second."""
 _MOST = float(np.finfo(np.float64).max)
 
 
@@ -40,6 +42,18 @@ class Balls:
     def product(self, rows: Array, matrix: Any) -> Array:
         """``rows @ matrix``; each element within ``gamma(n)`` times the sum of the magnitudes of its n terms."""
         return np.asarray(rows @ matrix)
+
+    def scaled(self, values: Array) -> tuple[Array, int]:
+        """Numbers in units of a power of two, and its exponent: float64 numbers have their own."""
+        return values, 0
+
+    def real(self, values: Array, scale: int) -> Array:
+        """Numbers from units of ``2^-scale``."""
+        return values
+
+    def cut(self, rows: Array, scale: int) -> tuple[Array, int, Any]:
+        """Coefficients in fewer digits, their scale, and what that changes each by at most."""
+        return rows, scale, 0.0
 
     def dot(self, amounts: Array, prices: Array) -> Array:
         """Sums of products along rows, where nothing costs nothing even at an infinite price."""
@@ -73,10 +87,7 @@ class Exact:
     def array(self, values: Any) -> Array:
         """Float64 numbers (or rationals) as rationals."""
         values = np.asarray(values)
-        flat = [rational(value) for value in values.ravel().tolist()]
-        result = np.empty(len(flat), dtype=object)
-        result[:] = flat
-        return result.reshape(values.shape)
+        return _objects([rational(value) for value in values.ravel().tolist()], values.shape)
 
     def nearest(self, values: list[Fraction]) -> Array:
         """The rationals themselves."""
@@ -84,21 +95,50 @@ class Exact:
 
     def product(self, rows: Array, matrix: Any) -> Array:
         """``rows @ matrix``."""
-        from flint import fmpq_mat
+        from flint import fmpq, fmpq_mat, fmpz_mat
 
-        found = fmpq_mat(rows.shape[0], rows.shape[1], rows.ravel().tolist()) * matrix
-        result = np.empty(found.nrows() * found.ncols(), dtype=object)
-        result[:] = found.entries()
-        return result.reshape(found.nrows(), found.ncols())
+        kind: Any = fmpq_mat if rows.size and isinstance(rows.flat[0], fmpq) else type(matrix)
+        found = kind(rows.shape[0], rows.shape[1], rows.ravel().tolist())
+        found = found * (matrix if kind is fmpz_mat or kind is type(matrix) else fmpq_mat(matrix))
+        return _objects(found.entries(), (rows.shape[0], found.ncols()))
+
+    def scaled(self, values: Array) -> tuple[Array, int]:
+        """Numbers as integers in units of ``2^-scale``, and the scale; fractions of other denominators as they are."""
+        from flint import fmpz
+
+        flat = [rational(value) for value in values.ravel().tolist()]
+        if not all(value.q & (value.q - fmpz(1)) == 0 for value in flat):
+            return values, 0
+        scale = max((value.q.bit_length() - 1 for value in flat), default=0)
+        return _objects([value.p << (scale - value.q.bit_length() + 1) for value in flat], values.shape), int(scale)
+
+    def real(self, values: Array, scale: int) -> Array:
+        """Numbers from units of ``2^-scale``."""
+        from flint import fmpq, fmpz
+
+        unit = fmpz(1) << scale
+        flat = [fmpq(v, unit) if isinstance(v, fmpz) else v / unit for v in values.ravel().tolist()]
+        return _objects(flat, values.shape)
+
+    def cut(self, rows: Array, scale: int) -> tuple[Array, int, Any]:
+        """Long coefficients rounded down to multiples of ``2^-80``, their scale, and what each changes by at most."""
+        from flint import fmpq, fmpz
+
+        if scale <= _LONG or not isinstance(rows.flat[0] if rows.size else None, fmpz):
+            return rows, scale, 0
+        return rows >> (scale - _GRID), _GRID, fmpq(1, fmpz(1) << _GRID)
 
     def dot(self, amounts: Array, prices: Array) -> Array:
         """Sums of products along rows."""
         return np.asarray((amounts * prices).sum(axis=1))
 
     def matrix(self, values: Any) -> Any:
-        """A float64 matrix made ready for :meth:`product`."""
-        from flint import fmpq_mat
+        """A matrix of numbers, or of integers, made ready for :meth:`product`."""
+        from flint import fmpq_mat, fmpz, fmpz_mat
 
+        whole = values.dtype == object and all(isinstance(value, fmpz) for value in values.ravel().tolist())
+        if whole:
+            return fmpz_mat(values.shape[0], values.shape[1], values.ravel().tolist())
         dense = self.array(values if isinstance(values, np.ndarray) else values.toarray())
         return fmpq_mat(dense.shape[0], dense.shape[1], dense.ravel().tolist())
 
@@ -112,10 +152,13 @@ class Exact:
 
     def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
         """Round longer numbers up or down to so many significant bits, or they would grow from layer to layer."""
-        flat = [_short(value, up, bits) for value in values.ravel().tolist()]
-        result = np.empty(len(flat), dtype=object)
-        result[:] = flat
-        return result.reshape(values.shape)
+        return _objects([_short(value, up, bits) for value in values.ravel().tolist()], values.shape)
+
+
+def _objects(values: list[Any], shape: tuple[int, ...]) -> Array:
+    result = np.empty(len(values), dtype=object)
+    result[:] = values
+    return result.reshape(shape)
 
 
 def rational(value: Any) -> Any:

@@ -38,9 +38,10 @@ class Map:
     def __init__(self, affine: Affine, numbers: Balls | Exact) -> None:
         self.numbers, self.columns = numbers, affine.columns
         exact = isinstance(numbers, Exact)
-        self.weight = numbers.array(_dense(affine.weight)) if exact else affine.weight
+        weight = numbers.array(_dense(affine.weight)) if exact else affine.weight
         self.bias = numbers.array(affine.bias)
-        self._forward, self._size = numbers.matrix(self.weight.T), numbers.matrix(abs(self.weight).T)
+        self._forward, self._size = numbers.matrix(weight.T), numbers.matrix(abs(weight).T)
+        self.weight, self.scale = numbers.scaled(weight)
         radii = affine.weight_radius, affine.bias_radius
         self._radius = None if radii[0] is None else numbers.matrix(numbers.array(_dense(radii[0]).T))
         self._bias_radius = None if radii[1] is None else numbers.array(radii[1])
@@ -63,7 +64,7 @@ class Map:
         return self.numbers.known(middle - spread, -np.inf), self.numbers.known(middle + spread, np.inf)
 
     def part(self, rows: Array | slice, columns: Array) -> Any:
-        """Part of the matrix, as numbers."""
+        """Part of the matrix, in units of ``2^-scale``."""
         return self.weight[rows][:, columns]
 
 
@@ -96,15 +97,21 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """A layer restricted to its alive neurons, those whose lines are not both zero in the whole batch."""
+    """A layer restricted to its alive neurons, those whose lines are not both zero in the whole batch.
+
+    Slopes, offsets, biases and weights are in units of ``2^-scale``, each with a scale of its own (``scales``).
+    """
 
     alive: Array
-    lines: Lines
+    slopes: tuple[Array, Array]
+    offsets: tuple[Array, Array]
     multiplier: Array | None
-    cost: Array
+    ends: Array
     charge: Array | None
     bias: Array
     weight: Any
+    scales: tuple[int, int, int, int]
+    reach: Array
     is_hinged: bool
 
 
@@ -147,6 +154,7 @@ class Relaxation:
         self._levels: list[_Level] = []
         self._rounding: list[Array] = []
         self._radius: list[Array] = []
+        self._reach: list[Array] = []
         self._size = self._largest_input
         self._exclude()
 
@@ -165,7 +173,7 @@ class Relaxation:
         region = self.region
         if not region.bounds:
             self._first_bounds()
-        self._levels, self._rounding, self._radius = [], [], []
+        self._levels, self._rounding, self._radius, self._reach = [], [], [], []
         low, high = region.lower, region.upper
         self._slopes = self._slopes if slopes is None else slopes
         for k, (map_, activations) in enumerate(zip(self._maps, self._activations, strict=False)):
@@ -221,10 +229,11 @@ class Relaxation:
             error = error + rounded * (weights @ abs(combination.constants))
         alive = self._levels[-1].alive if self._levels else np.arange(last.columns)
         rows = numbers.product(outputs, numbers.matrix(last.part(slice(None), alive)))
+        rows, scale = numbers.scaled(numbers.real(rows, last.scale))
         constant = weights @ combination.constants + outputs @ last.bias
         mass = abs(outputs) @ abs(last.bias) + weights @ abs(combination.constants)
         which = np.arange(self._nodes)
-        rows, constant, error, mass = self._walk(rows, constant, error, mass, self._depth, which)
+        rows, constant, error, mass = self._walk(rows, scale, constant, error, mass, self._depth, which)
         direct = weights @ combination.inputs
         shift = combination.inherited * self.region.offset
         part = combination.inherited[:, None] * self.region.normal
@@ -255,6 +264,7 @@ class Relaxation:
             largest = np.where(largest < LARGEST, largest, np.inf)
         size, radius = map_.sizes(largest)
         self._size = self._numbers.known(size, np.inf)
+        self._reach.append(largest.sum(axis=1))
         # Twice: for the coefficients, and for the sums of constants that the biases enter.
         self._rounding.append(self._numbers.known(2 * self._gamma * size, np.inf))
         self._radius.append(self._numbers.known(radius, np.inf))
@@ -275,19 +285,29 @@ class Relaxation:
             raise RuntimeError("a layer's lines are wanted before its neurons are bounded")
         parts = (lines.lower_slope, lines.lower_offset, lines.upper_slope, lines.upper_offset)
         used = np.logical_or.reduce([(part != 0).any(axis=0) for part in parts])
-        cost = np.zeros(self._nodes, dtype=lines.lower_slope.dtype)
+        ends = self.region.bounds[k][0]
         if multiplier is not None:
             used |= (multiplier != 0).any(axis=0)
-            ends = np.where(multiplier > 0, self.region.bounds[k][1], self.region.bounds[k][0])
-            cost = np.where(multiplier == 0, 0 * multiplier, multiplier * ends)
+            ends = np.where(multiplier > 0, self.region.bounds[k][1], ends)
         alive = np.flatnonzero(used)
         columns = below[-1].alive if below else np.arange(map_.columns)
         charge = None if map_.is_exact else (self._rounding[k] + self._radius[k])[:, alive]
-        weight = self._numbers.matrix(map_.part(alive, columns))
-        restricted = Lines(*(part[:, alive] for part in parts))
-        chosen = None if multiplier is None else multiplier[:, alive]
-        hinged = not self._activations[k].has_curves
-        return _Level(alive, restricted, chosen, cost, charge, map_.bias[alive], weight, hinged)
+        slopes, slope_scale = self._numbers.scaled(np.stack(parts[::2])[:, :, alive])
+        offsets, offset_scale = self._numbers.scaled(np.stack(parts[1::2])[:, :, alive])
+        bias, bias_scale = self._numbers.scaled(map_.bias[alive])
+        return _Level(
+            alive,
+            (slopes[0], slopes[1]),
+            (offsets[0], offsets[1]),
+            None if multiplier is None else multiplier[:, alive],
+            ends[:, alive],
+            charge,
+            bias,
+            self._numbers.matrix(map_.part(alive, columns)),
+            (slope_scale, offset_scale, bias_scale, map_.scale),
+            self._reach[k],
+            not self._activations[k].has_curves,
+        )
 
     def _with_slopes(self, slopes: list[Slopes | None], multipliers: list[Array] | None) -> list[_Level]:
         """The levels with the lines of some neurons exchanged, and with multiples of bounds (Statement 3)."""
@@ -308,31 +328,39 @@ class Relaxation:
         columns = self._levels[k - 1].alive if k else np.arange(map_.columns)
         rows = sign * _dense(map_.part(i, columns))
         constant, error = sign * map_.bias[i], self._rounding[k][b, i] + self._radius[k][b, i]
-        rows, constant, error, mass = self._walk(rows, constant, error, abs(constant), k, b)
+        rows, constant, error, mass = self._walk(rows, map_.scale, constant, error, abs(constant), k, b)
         return self._least(rows, self._settled(constant, error, mass), b)
 
     def _walk(
-        self, rows: Array, constant: Array, error: Array, mass: Array, k: int, which: Array
+        self, rows: Array, scale: int, constant: Array, error: Array, mass: Array, k: int, which: Array
     ) -> tuple[Array, Array, Array, Array]:
-        """Statement 2, from the activations of layer ``k - 1`` to the inputs."""
+        """Statement 2, from the activations of layer ``k - 1`` (``rows`` in units of ``2^-scale``) to the inputs.
+
+        Rounding coefficients down to a multiple of ε changes a function by at most ε times the sum of the largest
+        magnitudes of what they multiply (``reach``).
+        """
         numbers = self._numbers
         for level in reversed(self._levels[:k]):
-            lines, positive = level.lines, rows > 0
-            offset = np.where(positive, lines.lower_offset[which], lines.upper_offset[which])
-            lost = numbers.dot(rows, offset)
+            slope_scale, offset_scale, bias_scale, weight_scale = level.scales
+            positive = rows > 0
+            offset = np.where(positive, level.offsets[0][which], level.offsets[1][which])
+            lost = numbers.real(numbers.dot(rows, offset), scale + offset_scale)
             if numbers.unit:  # of hinges no term is positive
                 mass = mass + (abs(lost) if level.is_hinged else numbers.dot(abs(rows), abs(offset)))
-            rows = rows * np.where(positive, lines.lower_slope[which], lines.upper_slope[which])
-            size = abs(rows)
+            rows = rows * np.where(positive, level.slopes[0][which], level.slopes[1][which])
+            scale, added = scale + slope_scale, None
             if level.multiplier is not None:
-                added, cost = level.multiplier[which], level.cost[which]
-                rows, lost, size = rows + added, lost - cost.sum(axis=1), size + abs(added)
-                mass = mass + abs(cost).sum(axis=1) if numbers.unit else mass
+                rows, scale, added = numbers.real(rows, scale), 0, level.multiplier[which]
+                cost = np.where(added == 0, 0 * added, added * level.ends[which])
+                lost, mass = lost - cost.sum(axis=1), mass + abs(cost).sum(axis=1)
             if level.charge is not None:
+                size = abs(numbers.real(rows, scale)) + (0 if added is None else abs(added))
                 error = error + numbers.dot(size, level.charge[which]) + self._excess(size)
-            constant = constant + lost + rows @ level.bias
-            rows = numbers.product(rows, level.weight)
-        return rows, constant, error, mass
+            rows = rows if added is None else rows + added
+            constant = constant + lost + numbers.real(rows @ level.bias, scale + bias_scale)
+            rows, scale, change = numbers.cut(numbers.product(rows, level.weight), scale + weight_scale)
+            error = error + change * level.reach[which]
+        return numbers.real(rows, scale), constant, error, mass
 
     def _excess(self, sizes: Array) -> Any:
         """Infinity for functions with a coefficient so large that underflows could add up to more than ``tiny``."""
