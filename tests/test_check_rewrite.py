@@ -19,6 +19,7 @@ from slir_milp.activations.catalogue import activation
 from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.rewriting import provably_prepared
 from slir_milp.certificate.check import Files, check
+from slir_milp.certificate.check.curves import CurveLines, CurveRanges
 from slir_milp.certificate.check.rewrite import Rewriter, box_of
 from slir_milp.certificate.format import HEAD, Kind, RawEntry
 from slir_milp.certificate.rewriting import BIAS, RECORD, Records, pack_rewriting, unpack_rewriting
@@ -196,6 +197,22 @@ def test_the_comparison_can_fail() -> None:
         bare = replace(network, layers=tuple(layers), output=maps[-1])
         failed += not encloses(bare, network, point_in(rng, lower, lower + 1), rng, records)
     assert failed >= 9
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "square", "sin"])
+def test_rough_ranges_hold(name: str) -> None:
+    """What layers before are bounded by: never inside of the tight bounds."""
+    curve = activation(name)
+    assert isinstance(curve, Curve)
+    rough, tight = CurveRanges(curve), CurveLines(curve)
+    for lower, upper in ((-1.0, 2.0), (0.5, 0.5), (-30.0, -0.1), (0.0, 1e-3)):
+        (low, high), (least, most) = rough.image(lower, upper), tight.image(lower, upper)
+        assert low is not None
+        assert high is not None
+        assert least is not None
+        assert most is not None
+        assert float(low) <= float(least) + 1e-12
+        assert float(high) >= float(most) - 1e-12
 
 
 # --- true rewritings -------------------------------------------------------------------------------------------------

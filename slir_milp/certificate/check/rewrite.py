@@ -30,7 +30,7 @@ import numpy as np
 from slir_milp.activations import Curve
 from slir_milp.activations.formula import X
 from slir_milp.certificate.check.arithmetic import LARGEST, Array, Balls, Exact, float_beyond, rational
-from slir_milp.certificate.check.curves import lines_of
+from slir_milp.certificate.check.curves import CurveRanges
 from slir_milp.certificate.check.lines import Activations
 from slir_milp.certificate.check.relaxation import Map
 from slir_milp.certificate.rewriting import BIAS, Records
@@ -150,7 +150,7 @@ def _given(network: Network, k: int, lower: Array, upper: Array) -> tuple[Array,
     numbers, low, high = Balls(), lower[None], upper[None]
     for layer in network.layers[:k]:
         map_, largest = Map(layer.affine, numbers), np.maximum(abs(low), abs(high))
-        activations = Activations(layer, numbers, {curve: lines_of(curve) for curve, _ in layer.curves})
+        activations = Activations(layer, numbers, {curve: CurveRanges(curve) for curve, _ in layer.curves})
         with np.errstate(all="ignore"):
             size, radius = map_.sizes(np.where(largest < LARGEST, largest, np.inf))
             rounding = numbers.gamma(2 * (layer.affine.rows + layer.affine.columns) + 64) * size
