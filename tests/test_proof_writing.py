@@ -259,6 +259,16 @@ def test_a_full_disk_and_a_missing_folder_get_sentences(tmp_path: Path) -> None:
         ProofWriter(tmp_path / "missing" / "p", HEADER)
 
 
+def test_a_proof_that_nobody_could_read_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slir_milp.certificate.write.LARGEST_FILE", 2 << 20)
+    writer = ProofWriter(tmp_path / "p", HEADER)
+    for _ in range(4):
+        writer.append(pack(ENTRIES[-1], 2) * 40_000)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ProofError, match="larger than 2097152 bytes"):
+        writer.commit()
+
+
 def test_a_branch_is_kept_or_dropped(tmp_path: Path) -> None:
     writer = ProofWriter(tmp_path / "p", HEADER)
     kept, dropped = Branch(writer), Branch(Branch(writer))
@@ -273,6 +283,7 @@ def test_a_branch_is_kept_or_dropped(tmp_path: Path) -> None:
 # --- the query's part -------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_numbers_of_inequalities_are_those_of_the_checker(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     """Random formulas, read by the product and by the checker's own reader."""
@@ -310,6 +321,7 @@ def parts_of(query: Query, numbers: dict[int, int]) -> Iterator[tuple[Any, int]]
         todo += getattr(part, "parts", ())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_cuts_exclude_nothing_that_meets_the_rows(seed: int) -> None:
     """What is cut off is excluded by the row named, exactly; what is left is hardly more than without rounding."""
@@ -379,7 +391,7 @@ def tree_of(path: Path, query: Query) -> Counter[str]:
     return kinds
 
 
-FAST = {"pendulum", "pendulum_loop", "oscillator", "strokes", "boundary", "boundary_2d", "obstacle", "digits_tanh"}
+FAST = {"pendulum", "pendulum_loop", "oscillator", "strokes", "boundary", "boundary_2d", "obstacle"}
 QUESTIONS = [(info, query) for info in list_problems() if info.name in FAST for query in info.queries]
 
 
@@ -465,7 +477,7 @@ def relu_case(seed: int) -> Any:
         seed += 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(Engine), st.sampled_from(Splitting))
 def test_tiny_networks(
     tmp_path_factory: pytest.TempPathFactory, seed: int, engine: Engine, splitting: Splitting

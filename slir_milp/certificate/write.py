@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Protocol
 
-from slir_milp.certificate.file import MAGIC, Header
+from slir_milp.certificate.file import LARGEST_FILE, LARGEST_HEADER, MAGIC, Header
 from slir_milp.certificate.format import HEAD, pack_end
 from slir_milp.errors import ProofError
 
@@ -21,6 +21,8 @@ _LEVEL = 1
 _GZIP = 16 + zlib.MAX_WBITS
 """Asks zlib for a gzip stream; its header then has no name and no time, so that equal runs give equal bytes."""
 _BUFFER = 1 << 18
+_ROOM = LARGEST_HEADER + 4096
+"""For what is in a proof besides its entries."""
 
 
 class Sink(Protocol):
@@ -55,7 +57,7 @@ class ProofWriter:
     def __init__(self, path: str | PathLike[str], header: Header) -> None:
         self.path = fspath(path)
         self._lock = threading.Lock()
-        self._next_node, self._entries = 1, 0
+        self._next_node, self._entries, self._size = 1, 0, 0
         self._has_entries = header.claim == "unsat"
         self._packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._buffer = bytearray(MAGIC + header.to_line())
@@ -87,7 +89,11 @@ class ProofWriter:
         count = count_entries(data) if entries is None else entries
         with self._lock, self._mending():
             self._entries += count
+            self._size += len(data)
             self._buffer += data
+            if self._size > LARGEST_FILE - _ROOM and self._file is not None:
+                self._file = None  # nobody could read it: the run goes on without
+                self._cleaning()
             if len(self._buffer) >= _BUFFER:
                 self._flush()
 
@@ -100,6 +106,8 @@ class ProofWriter:
     def commit(self) -> None:
         """End the proof and give it its name."""
         with self._lock, self._mending():
+            if self._size > LARGEST_FILE - _ROOM:
+                raise ProofError(f"the proof {self.path} would be larger than {LARGEST_FILE} bytes when unpacked.")
             if self._file is None:
                 raise ProofError(f"the proof {self.path} has been ended before.")
             if self._has_entries:
