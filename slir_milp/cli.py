@@ -97,6 +97,8 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 activations=arguments.activations,
                 json=arguments.json,
                 quiet=arguments.quiet,
+                repair=arguments.repair,
+                timeout=arguments.timeout,
             )
         )
     if arguments.command == "show-proof":

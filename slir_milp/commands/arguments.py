@@ -50,9 +50,11 @@ _CHECK = """\
 examples:
   slir-milp check run.proof network.onnx query.vnnlib
   slir-milp check run.proof network.onnx query.vnnlib --exact
+  slir-milp check run.proof network.onnx query.vnnlib --repair mended.proof
 
 stdout has one line:
   accepted: unsat, 917 leaves, exact, 3.1 s
+  repaired: unsat, 3 nodes searched again, 931 leaves, ball, 4.2 s
   rejected: node 12 cannot be confirmed: its combination is bounded by -0.25 only.
 
 """
@@ -173,6 +175,9 @@ def _add_check(commands: Subparsers) -> None:
     exact = "use rational arithmetic throughout, not only where rounded arithmetic leaves a node open"
     check.add_argument("--exact", action="store_true", help=exact)
     check.add_argument("--jobs", type=_natural, default=0, metavar="N", help="processes (default: one a core)")
+    repair = "search again what cannot be confirmed, and write the mended proof to OUT"
+    check.add_argument("--repair", type=Path, metavar="OUT", help=repair)
+    check.add_argument("--timeout", type=_positive, metavar="S", help="most seconds for --repair (default: no limit)")
     _add_own_activations(check)
     check.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the check to FILE")
     check.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")

@@ -15,7 +15,7 @@ from slir_milp.certificate.check import Files, Report, check
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import digest, make_way, require_file
 from slir_milp.commands.output import write_stdout
-from slir_milp.errors import ProofError
+from slir_milp.errors import OptionError, ProofError
 from slir_milp.report.text import plural, seconds
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _REDRAW_EVERY = 0.2
 _CLEAR_LINE = "\r\x1b[K"
 _CODES = {
     "accepted": ExitCode.DECIDED,
+    "repaired": ExitCode.DECIDED,
     "rejected": ExitCode.REJECTED,
     "undecided": ExitCode.UNDECIDED,
     "interrupted": ExitCode.INTERRUPTED,
@@ -51,6 +52,10 @@ class Request:
         Where to write the JSON document, if anywhere.
     quiet
         Whether stderr shows errors only.
+    repair
+        Where to write the mended proof, if one is wanted.
+    timeout
+        Most seconds for searching again, for a repair; ``None`` for no limit.
     """
 
     proof: Path
@@ -61,6 +66,8 @@ class Request:
     activations: Path | None = None
     json: Path | None = None
     quiet: bool = False
+    repair: Path | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +77,19 @@ class Outcome:
     Attributes
     ----------
     verdict
-        ``accepted``, ``rejected``, ``undecided`` (no memory) or ``interrupted``.
+        ``accepted``, ``repaired``, ``rejected``, ``undecided`` (no memory) or ``interrupted``.
     reasons
         Why, if it is not accepted.
     report
         What the checker found, if it came to its end.
+    searched_again
+        In a repair: how many nodes were searched again.
     """
 
     verdict: str
     reasons: tuple[str, ...] = ()
     report: Report | None = None
+    searched_again: int = 0
 
 
 def run(request: Request) -> ExitCode:
@@ -93,11 +103,10 @@ def run(request: Request) -> ExitCode:
     inputs = (request.proof, request.network, request.query, request.activations)
     for path in filter(None, inputs):
         require_file(path)
-    if request.json is not None:
-        make_way(f"--json {request.json}", request.json, inputs)
+    _prepare(request, inputs)
     started = time.monotonic()
     outcome = _outcome(request)
-    write_stdout(_line(outcome))
+    write_stdout(_line(outcome, time.monotonic() - started))
     if not request.quiet and outcome.report is not None:
         print("\n".join(_remarks(outcome.report)), file=sys.stderr)
     if request.json is not None:
@@ -107,6 +116,19 @@ def run(request: Request) -> ExitCode:
     return _CODES[outcome.verdict]
 
 
+def _prepare(request: Request, inputs: tuple[Path | None, ...]) -> None:
+    """See that what is to be written can be; drop what an earlier run has left there."""
+    if request.timeout is not None and request.repair is None:
+        raise OptionError("--timeout limits a repair; give --repair, too.")
+    outputs = [(f"--{name}", path) for name, path in (("json", request.json), ("repair", request.repair)) if path]
+    if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
+        raise OptionError("--json and --repair name the same file; name two.")
+    for option, path in outputs:
+        make_way(f"{option} {path}", path, inputs)
+    if request.repair is not None and request.repair.exists():
+        raise OptionError(f"--repair {request.repair} is no file: the mended proof is read again; name a file.")
+
+
 def _outcome(request: Request) -> Outcome:
     from concurrent.futures.process import BrokenProcessPool
 
@@ -114,7 +136,7 @@ def _outcome(request: Request) -> Outcome:
     count = _Count()
     try:
         with count.shown(None if request.quiet else sys.stderr):
-            report = check(files, exact=request.exact, jobs=request.jobs or _cores(), watch=count.note)
+            return _found(request, files, count)
     except ProofError as error:
         return Outcome("rejected", (str(error),))
     except MemoryError:
@@ -122,8 +144,20 @@ def _outcome(request: Request) -> Outcome:
     except BrokenProcessPool:
         return Outcome("undecided", (f"the system ended a process, most likely for want of memory; {count}.",))
     except KeyboardInterrupt:
-        return Outcome("interrupted", (f"{count}; nothing wrong so far.",))
-    return Outcome("accepted" if report.accepted else "rejected", report.failures, report)
+        return Outcome("interrupted", (f"{count}.",) if request.repair else (f"{count}; nothing wrong so far.",))
+
+
+def _found(request: Request, files: Files, count: _Count) -> Outcome:
+    jobs = request.jobs or _cores()
+    if request.repair is None:
+        report = check(files, exact=request.exact, jobs=jobs, watch=count.note)
+        return Outcome("accepted" if report.accepted else "rejected", report.failures, report)
+    from slir_milp.commands.repair import Task, mend
+
+    task = Task(files, request.repair, request.exact, jobs, request.timeout, count.note, count.note_search)
+    mended = mend(task)
+    verdict = "rejected" if mended.reasons else "repaired" if mended.nodes else "accepted"
+    return Outcome(verdict, mended.reasons, mended.report, mended.nodes)
 
 
 class _Count:
@@ -131,16 +165,25 @@ class _Count:
 
     def __init__(self) -> None:
         self._nodes = self._leaves = 0
+        self._search = ""
         self._stream: TextIO | None = None
         self._started = time.monotonic()
         self._due = self._started + _REDRAW_EVERY
 
     def __str__(self) -> str:
-        return f"{plural(self._leaves, 'leaf', 'leaves')} closed, {plural(self._nodes, 'node')} seen"
+        return self._search or f"{plural(self._leaves, 'leaf', 'leaves')} closed, {plural(self._nodes, 'node')} seen"
 
     def note(self, nodes: int, leaves: int) -> None:
         """Take note of the figures so far."""
-        self._nodes, self._leaves = nodes, leaves
+        self._nodes, self._leaves, self._search = nodes, leaves, ""
+        self._redraw()
+
+    def note_search(self, nodes: int, regions: int) -> None:
+        """Take note of a repair: nodes that are searched again, and regions bounded for that."""
+        self._search = f"searching {plural(nodes, 'node')} again, {plural(regions, 'region')} bounded"
+        self._redraw()
+
+    def _redraw(self) -> None:
         now = time.monotonic()
         if self._stream is not None and now >= self._due:
             self._due = now + _REDRAW_EVERY
@@ -159,17 +202,19 @@ class _Count:
             print(_CLEAR_LINE, end="", file=stream, flush=True)
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: Outcome, elapsed: float) -> str:
     """The one line of stdout."""
     report = outcome.report
-    if report is not None and outcome.verdict == "accepted":
+    if report is not None and _CODES[outcome.verdict] is ExitCode.DECIDED:
         parts = [report.claim]
+        if outcome.searched_again:
+            parts.append(f"{plural(outcome.searched_again, 'node')} searched again")
         if report.claim == "unsat":
             parts.append(plural(report.leaves, "leaf", "leaves"))
         parts.append("exact" if report.exact else "ball")
         if report.exactly:
             parts.append(f"{plural(report.exactly, 'node')} exactly")
-        parts.append(seconds(report.seconds))
+        parts.append(seconds(elapsed if outcome.searched_again else report.seconds))
     else:
         parts = [outcome.reasons[0]]
     line = " ".join(f"{outcome.verdict}: {', '.join(parts)}".split())
@@ -203,12 +248,13 @@ def document(request: Request, outcome: Outcome, elapsed: float) -> Json:
         "nodes": None if report is None else report.nodes,
         "leaves": None if report is None else report.leaves,
         "nodes_exactly": None if report is None else report.exactly,
+        "nodes_searched_again": outcome.searched_again if request.repair else None,
         "read_twice": None if report is None else report.read_twice,
         "runtime": None if report is None else report.note or None,
         "writer": None if report is None else report.header.writer,
         "seconds": elapsed,
         "peak_memory_bytes": peak_memory(),
-        "options": {"exact": request.exact, "jobs": request.jobs},
+        "options": {"exact": request.exact, "jobs": request.jobs, "timeout": request.timeout},
     }
     names = ("network", "query", "activations")
     checked = {} if report is None else {name: getattr(report.header, name) for name in names}
@@ -216,6 +262,8 @@ def document(request: Request, outcome: Outcome, elapsed: float) -> Json:
         named = digest(getattr(request, name))
         # Where the checker came to an end, the digests are those of the bytes that it read.
         found[name] = None if named is None else {"path": named[0], "sha256": checked.get(name, named[1])}
+    mended = digest(request.repair if _CODES[outcome.verdict] is ExitCode.DECIDED else None)
+    found["repaired"] = None if mended is None else {"path": mended[0], "sha256": mended[1]}
     return found | {"versions": versions()}
 
 

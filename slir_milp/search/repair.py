@@ -109,11 +109,11 @@ def repair(
     highest = old.highest()
     if highest > _HIGHEST:
         raise ProofError("the numbers of the proof's nodes leave no room for more.")
-    dropped = old.all_below([node.number for node in nodes])
+    kept = old.all_below([0]).keys() - old.all_below([node.number for node in nodes]).keys()
     writer = ProofWriter(out, replace(old.header, writer=f"slir_milp {__version__}"))
     try:
         for entry in old.entries:
-            if entry.kind == Kind.REWRITE or entry.node not in dropped:
+            if entry.kind == Kind.REWRITE or entry.node in kept:
                 head = HEAD.pack(entry.kind, entry.flags, entry.first_layer, len(entry.payload), entry.node)
                 writer.append(head + entry.payload, 1)
         writer.reserve(highest)
