@@ -112,7 +112,7 @@ def summary(name: str, rows: list[Row]) -> str:
     ]
     if ratios:
         cells += [
-            f"ratio {checking / max(solving, 1e-9):.1f}, median {statistics.median(ratios):.1f}, worst {max(ratios):.1f}",
+            f"ratio {checking / solving:.1f}, median {statistics.median(ratios):.1f}, worst {max(ratios):.1f}",
             f"{sum(row.size for row in proofs) / max(leaves, 1):.0f} bytes a leaf",
             f"largest {max(row.size for row in proofs) / 1e6:.2f} MB",
             f"{sum(row.exactly for row in proofs)} nodes exactly",

@@ -24,7 +24,7 @@ LARGEST_FILE = 2 << 30
 """Greatest sizes in bytes, unpacked; a longer one is refused, not read."""
 
 _CHUNK = 1 << 18
-_BURDEN = 200
+BURDEN = 200
 """Bytes of memory that an entry takes besides its own, counted towards the file's."""
 _MOST_LAYERS = 0xFFFE
 _MOST_NEURONS = 0xFFFF_FFFF
@@ -184,7 +184,7 @@ def _entries(reader: _Reader, header: Header) -> Iterator[RawEntry]:
                 raise ProofError(f"the proof {reader.source} does not count its entries right; it is damaged.")
             break
         count += 1
-        reader.burden(_BURDEN)
+        reader.burden(BURDEN)
         yield RawEntry(kind, flags, first_layer, node, payload)
     if not reader.is_at_end():
         raise ProofError(f"the proof {reader.source} goes on after its end; it is damaged.")

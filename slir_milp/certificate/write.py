@@ -13,7 +13,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, Protocol
 
-from slir_milp.certificate.file import LARGEST_FILE, LARGEST_HEADER, MAGIC, Header
+from slir_milp.certificate.file import BURDEN, LARGEST_FILE, LARGEST_HEADER, MAGIC, Header
 from slir_milp.certificate.format import HEAD, pack_end
 from slir_milp.errors import ProofError
 
@@ -23,6 +23,15 @@ _GZIP = 16 + zlib.MAX_WBITS
 _BUFFER = 1 << 18
 _ROOM = LARGEST_HEADER + 4096
 """For what is in a proof besides its entries."""
+
+
+_WRITERS: weakref.WeakSet[ProofWriter] = weakref.WeakSet()
+
+
+def abandon() -> None:
+    """Leave no unfinished proof behind, before the process ends without a chance for anything else."""
+    for writer in list(_WRITERS):
+        writer._cleaning()
 
 
 class Sink(Protocol):
@@ -73,6 +82,7 @@ class ProofWriter:
                 place.unlink(missing_ok=True)
         # Also where the program ends without having called either.
         self._cleaning = weakref.finalize(self, _clean, self._file, self._temporary)
+        _WRITERS.add(self)
 
     def append(self, data: bytes, entries: int | None = None) -> None:
         """Write whole entries.
@@ -89,7 +99,7 @@ class ProofWriter:
         count = count_entries(data) if entries is None else entries
         with self._lock, self._mending():
             self._entries += count
-            self._size += len(data)
+            self._size += len(data) + BURDEN * count
             self._buffer += data
             if self._size > LARGEST_FILE - _ROOM and self._file is not None:
                 self._file = None  # nobody could read it: the run goes on without

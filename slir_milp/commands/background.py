@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from slir_milp.commands.exit_code import ExitCode
 
@@ -98,7 +98,7 @@ def signals_cancel(cancel: threading.Event) -> Iterator[None]:
         if cancel.is_set():
             if os.isatty(_STDERR):
                 os.write(_STDERR, _SHOW_CURSOR)
-            os._exit(ExitCode.INTERRUPTED)
+            _leave(ExitCode.INTERRUPTED)
         cancel.set()
 
     with _handled_by(handle, signal.SIGINT, signal.SIGTERM):
@@ -121,7 +121,15 @@ def leave_if_work_goes_on(code: ExitCode) -> None:
     if any(thread.name == _NAME for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        _leave(code)
+
+
+def _leave(code: ExitCode) -> NoReturn:
+    """End the process at once, but for the unfinished proof that it may have on the disk."""
+    proofs = sys.modules.get("slir_milp.certificate.write")
+    if proofs is not None:
+        proofs.abandon()
+    os._exit(code)
 
 
 @contextmanager

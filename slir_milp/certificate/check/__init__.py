@@ -27,7 +27,7 @@ from slir_milp.certificate.check.arithmetic import Balls, Exact
 from slir_milp.certificate.check.network import read_network
 from slir_milp.certificate.check.query import Question, read_query
 from slir_milp.certificate.check.rewrite import Rewriter
-from slir_milp.certificate.check.tree import Node, Tree
+from slir_milp.certificate.check.tree import LEFT_OPEN, Node, Tree
 from slir_milp.certificate.file import Header, open_proof
 from slir_milp.certificate.format import Kind, RawEntry
 from slir_milp.certificate.rewriting import unpack_rewriting
@@ -202,7 +202,7 @@ class _Walk:
     def __init__(self, problem: _Problem, exact: bool, most_failures: int, watch: Watch | None = None) -> None:
         self._problem, self._exact, self._most, self._watch = problem, exact, most_failures, watch
         self._tree = self._made(Exact() if exact else Balls())
-        self._fallback: Tree | None = None
+        self._fallbacks = dict[bool, Tree]()
         neurons = max(1, sum(problem.header.layers) + problem.header.inputs)
         self._batch = 1 if exact else int(np.clip(_ELEMENTS // neurons, 1, 512))
         self.failures, self.open = list[str](), list[Node]()
@@ -270,11 +270,15 @@ class _Walk:
 
     def _exactly(self, node: Node, reason: str) -> list[Node]:
         """Try a node again in exact arithmetic; note it as a failure if that does not close it either."""
-        if not self._exact:
-            self.exactly += 1
-            self._fallback = self._fallback or self._made(Exact())
+        tries = [] if self._exact or reason == LEFT_OPEN else [True]
+        if reason != LEFT_OPEN and self._tree.is_tie(node):
+            tries.append(False)
+        self.exactly += not self._exact and bool(tries)
+        for shortening in tries:
+            tree = self._fallbacks.get(shortening) or self._made(Exact(shortening))
+            self._fallbacks[shortening] = tree
             try:
-                (found,) = self._fallback.close([self._fallback.converted(node)])
+                (found,) = tree.close([tree.converted(node)])
             except (OverflowError, ValueError, TypeError):
                 found = "some neuron has no bounds there, and none can be found"
             if not isinstance(found, str):

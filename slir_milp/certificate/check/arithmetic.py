@@ -80,9 +80,18 @@ class Balls:
 
 
 class Exact:
-    """Rational numbers of python-flint in arrays of objects; of one node at a time."""
+    """Rational numbers of python-flint in arrays of objects; of one node at a time.
+
+    Parameters
+    ----------
+    shortening
+        Whether long numbers are rounded outward: else their lengths multiply from layer to layer, but no tie is lost.
+    """
 
     name, unit, tiny = "exact", 0, 0
+
+    def __init__(self, shortening: bool = True) -> None:
+        self._shortening = shortening
 
     def array(self, values: Any) -> Array:
         """Float64 numbers (or rationals) as rationals."""
@@ -124,7 +133,7 @@ class Exact:
         """Long coefficients rounded down to multiples of ``2^-80``, their scale, and what each changes by at most."""
         from flint import fmpq, fmpz
 
-        if scale <= _LONG or not isinstance(rows.flat[0] if rows.size else None, fmpz):
+        if not self._shortening or scale <= _LONG or not isinstance(rows.flat[0] if rows.size else None, fmpz):
             return rows, scale, 0
         return rows >> (scale - _GRID), _GRID, fmpq(1, fmpz(1) << _GRID)
 
@@ -152,6 +161,8 @@ class Exact:
 
     def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
         """Round longer numbers up or down to so many significant bits, or they would grow from layer to layer."""
+        if not self._shortening:
+            return values
         return _objects([_short(value, up, bits) for value in values.ravel().tolist()], values.shape)
 
 

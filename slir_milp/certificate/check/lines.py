@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from slir_milp.activations.catalogue import activation
 from slir_milp.certificate.check.arithmetic import LARGEST, Array, Balls, Exact, float_beyond, rational
 from slir_milp.certificate.check.curves import CurveLines
 from slir_milp.network.normal_form import Layer
@@ -55,7 +56,10 @@ class Activations:
 
     def __init__(self, layer: Layer, numbers: Balls | Exact, curves: dict[Any, CurveLines]) -> None:
         self._numbers = numbers
-        self._curves = [(curves[curve], here.tolist()) for curve, here in layer.curves]
+        square = activation("square") if layer.curves else None
+        self._curves = [(curves[curve], here.tolist()) for curve, here in layer.curves if curve != square]
+        squares = [here for curve, here in layer.curves if curve == square]
+        self._squares = np.concatenate([*squares, np.zeros(0, dtype=np.intp)])
         self._curved, self.has_curves = layer.is_curved, bool(layer.curves)
         self.negative = numbers.array(np.where(layer.is_curved, 0.0, layer.negative_slope))
         self.positive = numbers.array(np.where(layer.is_curved, 0.0, layer.positive_slope))
@@ -71,6 +75,9 @@ class Activations:
         kink = np.where((lower < 0) & (upper > 0), 0 * ends[0], ends[0])
         low, high = np.minimum(np.minimum(*ends), kink), np.maximum(np.maximum(*ends), kink)
         low, high = low - 2 * self._numbers.unit * abs(low), high + 2 * self._numbers.unit * abs(high)
+        if len(self._squares):
+            flat = 0 * lower[:, self._squares]
+            low[:, self._squares], high[:, self._squares] = self._square_offsets(lower, upper, flat, flat)
         for lines, b, i in self._each_curve(len(lower)):
             interval = _outward(lower[b, i], upper[b, i])
             low[b, i] = self._rounded(lines.offset(*interval, rational(0), above=False), up=False)
@@ -103,6 +110,8 @@ class Activations:
         if kept is not None and slopes is not None:
             pairs = zip(vars(found).values(), vars(kept).values(), strict=True)
             found = Lines(*(np.where(slopes.named, new, old) for new, old in pairs))
+        if len(self._squares):
+            self._square_lines(lower, upper, slopes, found, kept is not None)
         for lines, b, i in self._each_curve(len(lower)):
             if kept is not None and slopes is not None and not slopes.named[b, i]:
                 continue
@@ -123,6 +132,25 @@ class Activations:
             np.where(huge, 0.0, found.upper_slope),
             np.where(huge, np.maximum(high, 0.0), found.upper_offset),
         )
+
+    def _square_lines(self, lower: Array, upper: Array, slopes: Slopes | None, found: Lines, only_named: bool) -> None:
+        here = self._squares
+        named = np.zeros(lower[:, here].shape, dtype=bool) if slopes is None else slopes.named[:, here]
+        usual = lower[:, here] + upper[:, here]
+        below, above = (usual, usual) if slopes is None else (slopes.lower[:, here], slopes.upper[:, here])
+        below, above = np.where(named, below, usual), np.where(named, above, usual)
+        least, most = self._square_offsets(lower, upper, below, above)
+        for part, new in zip(vars(found).values(), (below, least, above, most), strict=True):
+            part[:, here] = np.where(named, new, part[:, here]) if only_named else new
+
+    def _square_offsets(self, lower: Array, upper: Array, below: Array, above: Array) -> tuple[Array, Array]:
+        """Statement 1 for squares: ``x² - s·x`` is greatest at an end, least at ``s/2`` or the end next to it."""
+        unit, tiny, low, high = self._numbers.unit, self._numbers.tiny, lower[:, self._squares], upper[:, self._squares]
+        ends = np.maximum(_times(low, low - above), _times(high, high - above))
+        inside = np.minimum(np.maximum(below / 2, low), high)
+        bottom = _times(inside, inside - below)
+        most = self._numbers.known(ends + 8 * unit * abs(ends) + tiny, np.inf)
+        return self._numbers.known(bottom - 8 * unit * abs(bottom) - tiny, -np.inf), most
 
     def _curve_lines(
         self, lines: CurveLines, interval: tuple[float, float], named: Any, found: Lines, at: tuple[int, int]

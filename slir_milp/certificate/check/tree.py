@@ -29,6 +29,9 @@ from slir_milp.query.formula import And, Atom, Formula, Or
 
 End = tuple[Fraction, bool]
 _STEPS = (Kind.TIGHTEN, Kind.NEURON)
+_SMALL = 1 << 15
+"""Most weights of a network whose ties are followed in numbers of any length."""
+LEFT_OPEN = "it is left open"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Tree:
         found = [self._read(node) for node in nodes]
         steps, ends = [steps for steps, _ in found], [end for _, ends in found for end in ends]
         if not ends:
-            yield "it is left open"
+            yield LEFT_OPEN
             return
         if len(nodes) == 1 and not steps[0] and ends[0].kind is Kind.CASES and ends[0].first_layer == form.NO_LAYER:
             yield self._cases(nodes[0], ends[0])
@@ -120,6 +123,15 @@ class Tree:
             combined = relaxation.combine(*self._combination(nodes, [end.combination for end in ends]))
         for b, (node, end) in enumerate(zip(nodes, ends, strict=True)):
             yield self._closed(relaxation, combined, b, node, end)
+
+    def is_tie(self, node: Node) -> bool:
+        """Whether a node is closed by exact fractions, in a network so small that no number grows long."""
+        if sum(len(map_.bias) * map_.columns for map_ in self._maps) > _SMALL:
+            return False
+        ends = [form.unpack(raw, self._width).combination for raw in self._entries.get(node.number, ())]
+        return any(
+            end is not None and (len(end.weight_fractions.index) or len(end.lines.fractions.index)) for end in ends
+        )
 
     def _kind(self, node: Node) -> tuple[object, ...] | None:
         """Nodes of the same kind can be closed together; ``None``: alone."""
