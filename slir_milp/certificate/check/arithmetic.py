@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import fmpq, fmpq_mat, fmpz, fmpz_mat
 
 Array = np.ndarray[Any, Any]
 LARGEST, SMALLEST = 2.0**100, 2.0**-300
@@ -104,8 +105,6 @@ class Exact:
 
     def product(self, rows: Array, matrix: Any) -> Array:
         """``rows @ matrix``."""
-        from flint import fmpq, fmpq_mat, fmpz_mat
-
         kind: Any = fmpq_mat if rows.size and isinstance(rows.flat[0], fmpq) else type(matrix)
         found = kind(rows.shape[0], rows.shape[1], rows.ravel().tolist())
         found = found * (matrix if kind is fmpz_mat or kind is type(matrix) else fmpq_mat(matrix))
@@ -113,8 +112,6 @@ class Exact:
 
     def scaled(self, values: Array) -> tuple[Array, int]:
         """Numbers as integers in units of ``2^-scale``, and the scale; fractions of other denominators as they are."""
-        from flint import fmpz
-
         flat = [rational(value) for value in values.ravel().tolist()]
         if not all(value.q & (value.q - fmpz(1)) == 0 for value in flat):
             return values, 0
@@ -123,16 +120,12 @@ class Exact:
 
     def real(self, values: Array, scale: int) -> Array:
         """Numbers from units of ``2^-scale``."""
-        from flint import fmpq, fmpz
-
         unit = fmpz(1) << scale
         flat = [fmpq(v, unit) if isinstance(v, fmpz) else v / unit for v in values.ravel().tolist()]
         return _objects(flat, values.shape)
 
     def cut(self, rows: Array, scale: int) -> tuple[Array, int, Any]:
         """Long coefficients rounded down to multiples of ``2^-80``, their scale, and what each changes by at most."""
-        from flint import fmpq, fmpz
-
         if not self._shortening or scale <= _LONG or not isinstance(rows.flat[0] if rows.size else None, fmpz):
             return rows, scale, 0
         return rows >> (scale - _GRID), _GRID, fmpq(1, fmpz(1) << _GRID)
@@ -143,10 +136,7 @@ class Exact:
 
     def matrix(self, values: Any) -> Any:
         """A matrix of numbers, or of integers, made ready for :meth:`product`."""
-        from flint import fmpq_mat, fmpz, fmpz_mat
-
-        whole = values.dtype == object and all(isinstance(value, fmpz) for value in values.ravel().tolist())
-        if whole:
+        if values.dtype == object and values.size and isinstance(values.flat[0], fmpz):
             return fmpz_mat(values.shape[0], values.shape[1], values.ravel().tolist())
         dense = self.array(values if isinstance(values, np.ndarray) else values.toarray())
         return fmpq_mat(dense.shape[0], dense.shape[1], dense.ravel().tolist())
@@ -174,8 +164,6 @@ def _objects(values: list[Any], shape: tuple[int, ...]) -> Array:
 
 def rational(value: Any) -> Any:
     """A finite float, a fraction or an integer as ``flint.fmpq``, exactly."""
-    from flint import fmpq
-
     if isinstance(value, fmpq):
         return value
     numerator, denominator = value.as_integer_ratio()  # (raises for infinities: nothing exact is said of those)
@@ -199,9 +187,7 @@ def _nearest(value: Fraction) -> float:
 
 
 def _short(value: Any, up: bool, bits: int) -> Any:
-    from flint import fmpq
-
-    long, size = max(int(value.p).bit_length(), int(value.q).bit_length()), value.p.bit_length() - value.q.bit_length()
+    long, size = max(value.p.bit_length(), value.q.bit_length()), value.p.bit_length() - value.q.bit_length()
     if long <= bits:
         return value
     scaled = value * fmpq(2) ** (bits - size)
