@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_proof_writing import as_file, relu_case
 
 from slir_milp.certificate.check import Files, Report, check
 from slir_milp.certificate.check.query import read_query
@@ -19,6 +22,7 @@ from slir_milp.commands.repair import MARGINS
 from slir_milp.network import load_network
 from slir_milp.problems.catalogue import list_problems
 from slir_milp.query import load_query
+from slir_milp.query.write import write_query
 from slir_milp.search import Options, Splitting, Status, verify
 from slir_milp.search.explore import Search
 from slir_milp.search.repair import Repair, repair
@@ -222,6 +226,39 @@ def test_a_false_claim_is_never_accepted(problem: str, true: str, false: str, tm
         assert code == 1
         assert line.startswith("rejected: the claim is false: X_0 = "), line
         assert list(tmp_path.glob("*mended*")) == []
+
+
+@pytest.mark.filterwarnings("ignore:the query")
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(DAMAGES), st.sampled_from(Splitting))
+def test_tiny_networks(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, damage: Damage, splitting: Splitting
+) -> None:
+    """Ties, strict ends, rows on inputs, alternatives: true claims are mended, false ones are not."""
+    case, folder = relu_case(seed), tmp_path_factory.mktemp("tiny")
+    network = as_file(case.network, folder / "n.nnet")
+    (folder / "q.vnnlib").write_text(write_query(case.query))
+    query, files = load_query(folder / "q.vnnlib"), (folder / "n.nnet", folder / "q.vnnlib")
+    options = Options(jobs=1, timeout=0.5, splitting=splitting)
+    verdict = verify(network, query, options, proof=folder / "p")
+    if not verdict.status.decided:
+        return
+    header, entries = parts_of(folder / "p")
+    if verdict.status is Status.UNSAT:
+        hurt = damaged(folder / "p", folder / "hurt", damage, seed=seed, share=0.5)
+    else:  # every proof of unsat is wrong; that with nothing in it is as good as any
+        hurt = write(folder / "hurt", replace(header, claim="unsat", witness=None), entries)
+    report = checked(hurt, files)
+    assert not (report.accepted and verdict.status is Status.SAT)
+    result = repair(hurt, folder / "mended", network, query, report.open, options, margin=MARGINS[0])
+    assert (folder / "mended").exists() == (not result.left)
+    if verdict.status is Status.SAT:
+        assert result.left
+        assert result.witness is not None or result.reason is not None
+    else:
+        assert result.witness is None
+        assert result.left == () or result.reason is not None
+        assert result.left or checked(folder / "mended", files).accepted
 
 
 def test_a_broken_rule_is_not_for_repair(tmp_path: Path, capsys: Captured) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import takewhile
 from os import PathLike
 
 import numpy as np
@@ -112,14 +113,13 @@ def repair(
     kept = old.all_below([0]).keys() - old.all_below([node.number for node in nodes]).keys()
     writer = ProofWriter(out, replace(old.header, writer=f"slir_milp {__version__}"))
     try:
-        for entry in old.entries:
-            if entry.kind == Kind.REWRITE or entry.node in kept:
-                head = HEAD.pack(entry.kind, entry.flags, entry.first_layer, len(entry.payload), entry.node)
-                writer.append(head + entry.payload, 1)
+        for entry in (*old.rewritten, *(entry for entry in old.entries if entry.node in kept)):
+            head = HEAD.pack(entry.kind, entry.flags, entry.first_layer, len(entry.payload), entry.node)
+            writer.append(head + entry.payload, 1)
         writer.reserve(highest)
         again = _Again(old, network, query, Journal(writer, old.header.index), options, margin, report)
         result = again.run(nodes)
-        if not result.left and result.witness is None:
+        if not result.left:
             writer.commit()
     finally:
         writer.discard()
@@ -131,6 +131,7 @@ class _Old:
     """The proof that is mended: its entries, the network that they speak of, and its splits by node."""
 
     header: Header
+    rewritten: list[RawEntry]
     entries: list[RawEntry]
     network: Network
     splits: dict[int, Entry]
@@ -142,12 +143,13 @@ class _Old:
         with open_proof(path) as (header, raw):
             entries = list(raw)
         rewriter = Rewriter(network, query.formula)
-        for entry in entries:
-            if entry.kind == Kind.REWRITE:
-                rewriter.exchange(unpack_rewriting(entry))
+        rewritten = list(takewhile(lambda entry: entry.kind == Kind.REWRITE, entries))
+        for entry in rewritten:
+            rewriter.exchange(unpack_rewriting(entry))
+        entries = entries[len(rewritten) :]
         splits = {entry.node: unpack(entry, header.index) for entry in entries if entry.kind in _SPLITS}
         atoms, alternatives = _numbered(query.formula)
-        return _Old(header, entries, rewriter.network, splits, alternatives, atoms)
+        return _Old(header, rewritten, entries, rewriter.network, splits, alternatives, atoms)
 
     def below(self, node: int) -> range:
         """The children of a node."""
@@ -181,7 +183,8 @@ class _Old:
         while node:
             child, node = node, parents[node]
             split = self.splits[node]
-            if split.kind is Kind.SPLIT_NEURON and (curved[split.index] or split.value == 0):
+            known = split.kind is Kind.SPLIT_NEURON and split.index < len(curved)
+            if known and (curved[split.index] or split.value == 0):
                 side = Side.NEGATIVE if child == split.first else Side.POSITIVE
                 sides[split.index] = side if sides[split.index] in (Side.FREE, side) else Side.BOTH
         return tuple(np.split(sides, np.cumsum([layer.size for layer in layers])[:-1]))
@@ -226,6 +229,8 @@ class _Again:
         reason = reason or self._explore()
         near_miss = self._replayer.near_miss
         witness = self._state.witness or (near_miss if near_miss is not None and near_miss.holds_exactly else None)
+        if witness is not None:  # what is below the node that holds it need not have been gone through
+            self._unsettled.update(node.number for node in nodes)
         return Repair(tuple(sorted(self._unsettled)), self._state.counts.regions, reason, witness)
 
     def _explore(self) -> Reason | None:
