@@ -62,7 +62,9 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def measure(folder: Path, network: str, query: str, options: Options, exact: bool, scratch: Path) -> Row:
     """One instance: decided twice, then its proof checked."""
     model, question = load_network(folder / network), load_query(folder / query)
-    verify(model, question, options)  # tables of activations and pages of memory are there from now on
+    first = verify(model, question, options)  # tables of activations and pages of memory are there from now on
+    if first.status not in (Status.SAT, Status.UNSAT):
+        return Row(folder.name, network, query, first.status.value)
     _, solving = timed(lambda: verify(model, question, options))
     proof = scratch / "run.proof"
     proof.unlink(missing_ok=True)
