@@ -48,7 +48,7 @@ from slir_milp.certificate.format import (
     pack_end,
 )
 from slir_milp.certificate.rewriting import RECORD, pack_rewriting
-from slir_milp.errors import ProofError
+from slir_milp.errors import OptionError, ProofError
 from slir_milp.network import load_network
 from slir_milp.query import And, Atom, Or, Query, load_query
 from slir_milp.query.formula import conjuncts
@@ -176,6 +176,14 @@ def test_the_root_must_be_closed(tmp_path: Path) -> None:
     rejects(total(tmp_path, ABOVE), [refuted(1, {TOP: 1.0})], "node 0 .*is left open")
     rejects(total(tmp_path, ABOVE), [LEAF, LEAF], "closed or split more than once")
     rejects(total(tmp_path, ABOVE), [Entry(Kind.TIGHTEN, 0, first_layer=0)], "node 0 .*is left open")
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_check_does_not_stop_before_its_first_failure(tmp_path: Path, most: int) -> None:
+    asked = total(tmp_path, ABOVE)
+    rejects(asked, [split(0, 0, 0.5, 1)], "it is left open")
+    with pytest.raises(OptionError, match="1 or more"):
+        check(Files(asked.query.with_suffix(".proof"), asked.network, asked.query), most_failures=most)
 
 
 def test_only_a_contradiction_needs_no_entry(tmp_path: Path) -> None:

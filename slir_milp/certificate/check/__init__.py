@@ -31,7 +31,7 @@ from slir_milp.certificate.check.tree import LEFT_OPEN, Node, Tree
 from slir_milp.certificate.file import Header, open_proof
 from slir_milp.certificate.format import Kind, RawEntry
 from slir_milp.certificate.rewriting import unpack_rewriting
-from slir_milp.errors import ProofError
+from slir_milp.errors import OptionError, ProofError
 
 if TYPE_CHECKING:
     from slir_milp.activations.registry import Registry
@@ -117,17 +117,21 @@ def check(
     jobs
         Most processes at once; for a small proof there is only this one.
     most_failures
-        Stop after so many nodes that cannot be closed.
+        Stop after so many nodes that cannot be closed; at least 1.
     watch
         Called now and then with the nodes seen and the leaves closed so far.
 
     Raises
     ------
+    OptionError
+        ``most_failures`` is less than 1: a walk that may stop without a failure would accept anything.
     ProofError
         The proof is damaged, breaks a rule, or belongs to other files.
     NetworkError, QueryError
         The network or the query cannot be read.
     """
+    if most_failures < 1:
+        raise OptionError(f"most_failures is {most_failures}; it is the number of failures to stop at, 1 or more.")
     started = time.monotonic()
     problem = _Problem.read(files)
     header, read_twice = problem.header, problem.read_twice
