@@ -50,18 +50,28 @@ class Map:
 
     def sizes(self, largest: Array) -> tuple[Array, Array]:
         """``v`` of Statement 4 and what the radii cost; shape ``(nodes, rows)``."""
-        size = (self.numbers.product(largest, self._size) + abs(self.bias)) * (_UP if self.numbers.unit else 1)
-        extra = 0 * size if self._radius is None else self.numbers.product(largest, self._radius)
+        size = (self._sums(largest, self._size) + abs(self.bias)) * (_UP if self.numbers.unit else 1)
+        extra = 0 * size if self._radius is None else self._sums(largest, self._radius)
         extra = extra if self._bias_radius is None else extra + self._bias_radius
         return (size + np.inf if self._is_vast else size), extra * (_UP if self.numbers.unit else 1)
 
     def interval(self, low: Array, high: Array, rounding: Array, radius: Array) -> tuple[Array, Array]:
         """Bounds of the map's values by interval arithmetic."""
         centre = (low + high) / 2
+        if self.numbers.unit:
+            centre = np.where(np.isfinite(centre), centre, 0.0)
         reach = np.maximum(high - centre, centre - low) * (1 + 4 * self.numbers.unit)
         middle = self.numbers.product(centre, self._forward) + self.bias
-        spread = self.numbers.product(reach, self._size) + 4 * rounding + radius + self.numbers.tiny
+        spread = self._sums(reach, self._size) + 4 * rounding + radius + self.numbers.tiny
         return self.numbers.known(middle - spread, -np.inf), self.numbers.known(middle + spread, np.inf)
+
+    def _sums(self, sizes: Array, matrix: Any) -> Array:
+        """Products of sizes, some of them infinite, with a matrix without negative elements."""
+        if not self.numbers.unit or np.isfinite(sizes).all():
+            return self.numbers.product(sizes, matrix)
+        endless = np.where(np.isfinite(sizes), 0.0, 1.0)
+        finite = self.numbers.product(np.where(endless > 0, 0.0, sizes), matrix)
+        return np.where(self.numbers.product(endless, matrix) > 0, np.inf, finite)
 
     def part(self, rows: Array | slice, columns: Array) -> Any:
         """Part of the matrix, in units of ``2^-scale``."""
@@ -147,7 +157,7 @@ class Relaxation:
         self._largest_input = np.maximum(abs(region.lower), abs(region.upper))
         widest = max(max(map_.columns, len(map_.bias)) for map_ in maps)
         self._gamma = self._numbers.gamma(widest + 4 * len(maps) + 32) if widest < WIDEST else np.inf
-        self._vast = self._excess(self._largest_input)
+        self._vast = self._excess(self._largest_input) + np.zeros(self._nodes)
         self.closed: Array = np.asarray((region.lower > region.upper).any(axis=1))
         self._lines: list[Lines | None] = [None] * self._depth
         self._slopes: list[Slopes | None] = [None] * self._depth
@@ -359,12 +369,14 @@ class Relaxation:
             rows = rows if added is None else rows + added
             constant = constant + lost + numbers.real(rows @ level.bias, scale + bias_scale)
             rows, scale, change = numbers.cut(numbers.product(rows, level.weight), scale + weight_scale)
-            error = error + change * level.reach[which]
+            error = error + change * level.reach[which] if change else error
         return numbers.real(rows, scale), constant, error, mass
 
     def _excess(self, sizes: Array) -> Any:
         """Infinity for functions with a coefficient so large that underflows could add up to more than ``tiny``."""
-        return np.where((sizes >= LARGEST).any(axis=1), np.inf, 0.0) if self._numbers.unit else 0
+        if not self._numbers.unit or not sizes.size or sizes.max() < LARGEST:
+            return 0
+        return np.where((sizes >= LARGEST).any(axis=1), np.inf, 0.0)
 
     def _settled(self, constant: Array, error: Array, mass: Array) -> Array:
         """The constant with all errors subtracted."""
