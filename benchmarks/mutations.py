@@ -28,7 +28,7 @@ from proof_mutations import CONTENT, ENTRIES, mutants
 
 WRONG = "WRONG"
 _COLUMNS = (REJECTED, VALID, SAME, UNEVEN, WRONG)
-_LIMIT, _EXACTLY = 60.0, 8
+_LIMIT, _EXACTLY, _SHORT = 60.0, 8, 0.1
 
 
 def main() -> int:
@@ -47,8 +47,9 @@ def main() -> int:
         usual = np.array([max(judge.outcome(judge.case.stored).seconds for _ in range(2)) for judge in judges])
         # Half of them in equal shares, half where checks are quick.
         shares = np.ceil(options.count / 2 * (1 / len(cases) + 1 / usual / (1 / usual).sum())).astype(int)
-        for judge, each, seconds in zip(judges, shares.tolist(), usual.tolist(), strict=True):
+        for judge, each in zip(judges, shares.tolist(), strict=True):
             case = judge.case
+            seconds = judge.outcome(case.stored, exact=True).seconds
             longest = 0.0
             for i, (kind, stored) in enumerate(islice(mutants(case, rng), each)):
                 try:
@@ -63,7 +64,7 @@ def main() -> int:
                 found[kind, outcome.verdict] += 1
                 longest = max(longest, outcome.seconds)
                 slowest[kind] = max(slowest.get(kind, 0.0), outcome.seconds)
-            ratios.append(longest / seconds)
+            ratios.append(longest / max(seconds, _SHORT))
             print(
                 f"{case.name}: {each} done; unspoilt {seconds:.2f} s, slowest {longest:.2f} s",
                 file=sys.stderr,
