@@ -99,6 +99,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 quiet=arguments.quiet,
                 repair=arguments.repair,
                 timeout=arguments.timeout,
+                plain=arguments.plain,
             )
         )
     if arguments.command == "show-proof":

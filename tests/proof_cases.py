@@ -21,6 +21,7 @@ import numpy as np
 from exact_points import forward
 
 from slir_milp.certificate import check as checker
+from slir_milp.certificate import plain
 from slir_milp.certificate.check.query import read_query
 from slir_milp.certificate.file import MAGIC, Header, open_proof
 from slir_milp.certificate.format import (
@@ -75,14 +76,17 @@ class Problem:
         """Header of a proof about it."""
         return replace(_header(self), **fields)
 
-    def report(self, entries: Sequence[Entry], *, exact: bool = False, **fields: Any) -> checker.Report:
-        """What the checker makes of a proof with these entries."""
+    def report(
+        self, entries: Sequence[Entry], *, exact: bool = False, plainly: bool = False, **fields: Any
+    ) -> checker.Report:
+        """What the checker, or the plain one, makes of a proof with these entries."""
         header, path = self.header(**fields), self.query.with_suffix(".proof")
         content = [MAGIC, header.to_line(), *(pack(entry, header.index) for entry in entries)]
         if header.claim == "unsat":
             content.append(pack_end(len(entries)))
         path.write_bytes(stored_as(b"".join(content)))
-        return checker.check(checker.Files(path, self.network, self.query), exact=exact)
+        files = checker.Files(path, self.network, self.query)
+        return plain.check(files) if plainly else checker.check(files, exact=exact)
 
 
 @cache
@@ -357,16 +361,19 @@ def _moved(formula: Formula, values: Sequence[Fraction], moved: frozenset[int], 
 
 @contextmanager
 def files_read_once() -> Iterator[None]:
-    """Let the checker read each network and query once, however often they are asked for."""
-    before = checker.read_network, checker.read_query
-    network, query = cache(before[0]), cache(before[1])
+    """Let both checkers read each network and query once, however often they are asked for."""
+    names = ("read_network", "read_query")
+    before = {name: getattr(checker, name) for name in names}
+    remembering = {name: cache(function) for name, function in before.items()}
     try:
-        setattr(checker, "read_network", network)  # noqa: B010
-        setattr(checker, "read_query", query)  # noqa: B010
+        for name, function in remembering.items():
+            setattr(checker, name, function)
+            setattr(plain, name, function)
         yield
     finally:
-        setattr(checker, "read_network", before[0])  # noqa: B010
-        setattr(checker, "read_query", before[1])  # noqa: B010
+        for name, function in before.items():
+            setattr(checker, name, function)
+            setattr(plain, name, function)
 
 
 def stored_as(content: bytes) -> bytes:

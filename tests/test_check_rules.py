@@ -30,6 +30,7 @@ from proof_cases import (
     vnnlib,
 )
 
+from slir_milp.certificate import plain
 from slir_milp.certificate.check import Files, check
 from slir_milp.certificate.check.query import read_query
 from slir_milp.certificate.file import MAGIC
@@ -87,21 +88,27 @@ def single(folder: Path, network: str, *conditions: str) -> Problem:
 
 
 def accepts(asked: Problem, entries: Entries) -> None:
-    """The checker accepts a proof, in both arithmetics."""
-    for exact in (False, True):
-        report = asked.report(entries, exact=exact)
-        assert report.accepted, report.failures
+    """The checker accepts a proof, in both arithmetics; and so does the plain one."""
+    for how in ways(asked):
+        report = asked.report(entries, **how)
+        assert report.accepted, (how, report.failures)
 
 
 def rejects(asked: Problem, entries: Entries, reason: str, **fields: Any) -> None:
-    """The checker rejects a proof for a reason, in both arithmetics."""
-    for exact in (False, True):
+    """The checker rejects a proof for a reason, in both arithmetics; and so does the plain one."""
+    for how in ways(asked, **fields):
         try:
-            failures = asked.report(entries, exact=exact, **fields).failures
+            failures = asked.report(entries, **how, **fields).failures
         except ProofError as error:
             failures = (str(error),)
-        assert failures, "accepted"
-        assert re.search(reason, failures[0]), failures
+        assert failures, (how, "accepted")
+        assert re.search(reason, failures[0]), (how, failures)
+
+
+def ways(asked: Problem, claim: str = "unsat", **_: Any) -> list[dict[str, Any]]:
+    """Ways to check a proof: in both arithmetics, and by the plain checker if that knows about the problem."""
+    known = asked.network.suffix == ".nnet" and claim == "unsat"
+    return [{}, {"exact": True}, *([{"plainly": True}] if known else [])]
 
 
 LEAF = refuted(0, {TOP: 1.0})
@@ -162,9 +169,11 @@ def test_a_file_is_whole(tmp_path: Path, content: Callable[[bytes], bytes], reas
     asked = total(tmp_path, ABOVE)
     files = Files(written(asked, lambda leaf: leaf + pack_end(1)), asked.network, asked.query)
     assert check(files).accepted
+    assert plain.check(files).accepted
     written(asked, content)
-    with pytest.raises(ProofError, match=reason):
-        check(files)
+    for checked in (check, plain.check):
+        with pytest.raises(ProofError, match=reason):
+            checked(files)
 
 
 # --- the tree --------------------------------------------------------------------------------------------------------
@@ -647,12 +656,13 @@ def test_no_tree_that_breaks_no_rule_proves_a_false_claim(tmp_path: Path, seed: 
     for i in range(40):
         entries = random_proof(rng, 5)
         assert not _accepted(reached, entries, exact=i % 4 == 0)
-        accepted += _accepted(beyond, entries, exact=False)
+        assert not _accepted(reached, entries, plainly=True)
+        accepted += _accepted(beyond, entries)
     assert accepted
 
 
-def _accepted(asked: Problem, entries: Entries, *, exact: bool) -> bool:
+def _accepted(asked: Problem, entries: Entries, **how: bool) -> bool:
     try:
-        return asked.report(entries, exact=exact).accepted
+        return asked.report(entries, **how).accepted
     except ProofError:
         return False

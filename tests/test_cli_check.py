@@ -105,7 +105,9 @@ def proof(tmp_path: Path, network: Path, query: Path) -> Path:
 # --- check ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("options", "arithmetic"), [([], "ball"), (["--exact"], "exact"), (["--jobs", "1"], "ball")])
+@pytest.mark.parametrize(
+    ("options", "arithmetic"), [([], "ball"), (["--exact"], "exact"), (["--jobs", "1"], "ball"), (["--plain"], "plain")]
+)
 def test_one_line_and_a_word_on_the_readers(
     options: list[str], arithmetic: str, proof: Path, network: Path, query: Path, capsys: Captured
 ) -> None:
@@ -324,7 +326,7 @@ def test_json_says_it_all(
         assert document[name] == {"path": str(path), "sha256": sha256(path.read_bytes()).hexdigest()}
     assert (document["activations"], document["repaired"], document["nodes_searched_again"]) == (None, None, None)
     assert {"slir_milp", "python", "numpy", "python-flint"} <= document["versions"].keys()
-    assert (document["format"], document["options"]) == (1, {"exact": True, "jobs": 1, "timeout": None})
+    assert (document["format"], document["options"]) == (1, {"exact": True, "jobs": 1, "plain": False, "timeout": None})
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ _CHECK = """\
 examples:
   slir-milp check run.proof network.onnx query.vnnlib
   slir-milp check run.proof network.onnx query.vnnlib --exact
+  slir-milp check run.proof network.onnx query.vnnlib --plain
   slir-milp check run.proof network.onnx query.vnnlib --repair mended.proof
 
 stdout has one line:
@@ -173,7 +174,10 @@ def _add_check(commands: Subparsers) -> None:
     check.add_argument("network", type=Path, metavar="NETWORK", help="the network that it is about")
     check.add_argument("query", type=Path, metavar="QUERY", help="the query that it is about")
     exact = "use rational arithmetic throughout, not only where rounded arithmetic leaves a node open"
-    check.add_argument("--exact", action="store_true", help=exact)
+    arithmetic = check.add_mutually_exclusive_group()
+    arithmetic.add_argument("--exact", action="store_true", help=exact)
+    plain = "have another checker do it, short enough to be read: for unsat and piecewise linear networks"
+    arithmetic.add_argument("--plain", action="store_true", help=plain)
     check.add_argument("--jobs", type=_natural, default=0, metavar="N", help="processes (default: one a core)")
     repair = "search again what cannot be confirmed, and write the mended proof to OUT"
     check.add_argument("--repair", type=Path, metavar="OUT", help=repair)

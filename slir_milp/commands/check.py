@@ -56,6 +56,8 @@ class Request:
         Where to write the mended proof, if one is wanted.
     timeout
         Most seconds for searching again, for a repair; ``None`` for no limit.
+    plain
+        Whether the plain checker is asked.
     """
 
     proof: Path
@@ -68,6 +70,7 @@ class Request:
     quiet: bool = False
     repair: Path | None = None
     timeout: float | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def _prepare(request: Request, inputs: tuple[Path | None, ...]) -> None:
     """See that what is to be written can be; drop what an earlier run has left there."""
     if request.timeout is not None and request.repair is None:
         raise OptionError("--timeout limits a repair; give --repair, too.")
+    if request.plain and (request.repair is not None or request.activations is not None):
+        raise OptionError("--plain neither repairs a proof nor reads activations of your own; check without it.")
     outputs = [(f"--{name}", path) for name, path in (("json", request.json), ("repair", request.repair)) if path]
     if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise OptionError("--json and --repair name the same file; name two.")
@@ -149,6 +154,11 @@ def _outcome(request: Request) -> Outcome:
 
 def _found(request: Request, files: Files, count: _Count) -> Outcome:
     jobs = request.jobs or _cores()
+    if request.plain:
+        from slir_milp.certificate import plain
+
+        report = plain.check(files, count.note)
+        return Outcome("accepted" if report.accepted else "rejected", report.failures, report)
     if request.repair is None:
         report = check(files, exact=request.exact, jobs=jobs, watch=count.note)
         return Outcome("accepted" if report.accepted else "rejected", report.failures, report)
@@ -211,7 +221,7 @@ def _line(outcome: Outcome, elapsed: float) -> str:
             parts.append(f"{plural(outcome.searched_again, 'node')} searched again")
         if report.claim == "unsat":
             parts.append(plural(report.leaves, "leaf", "leaves"))
-        parts.append("exact" if report.exact else "ball")
+        parts.append(_arithmetic(report))
         if report.exactly:
             parts.append(f"{plural(report.exactly, 'node')} exactly")
         parts.append(seconds(elapsed if outcome.searched_again else report.seconds))
@@ -220,6 +230,10 @@ def _line(outcome: Outcome, elapsed: float) -> str:
     line = " ".join(f"{outcome.verdict}: {', '.join(parts)}".split())
     encoding = sys.stdout.encoding or "utf-8"  # (a path in a sentence need not be valid text)
     return line.encode(encoding, errors="backslashreplace").decode(encoding) + "\n"
+
+
+def _arithmetic(report: Report) -> str:
+    return "plain" if report.plain else "exact" if report.exact else "ball"
 
 
 def _remarks(report: Report) -> Iterator[str]:
@@ -244,7 +258,7 @@ def document(request: Request, outcome: Outcome, elapsed: float) -> Json:
         "verdict": outcome.verdict,
         "reasons": list(outcome.reasons),
         "claim": None if report is None else report.claim,
-        "arithmetic": None if report is None else "exact" if report.exact else "ball",
+        "arithmetic": None if report is None else _arithmetic(report),
         "nodes": None if report is None else report.nodes,
         "leaves": None if report is None else report.leaves,
         "nodes_exactly": None if report is None else report.exactly,
@@ -254,7 +268,7 @@ def document(request: Request, outcome: Outcome, elapsed: float) -> Json:
         "writer": None if report is None else report.header.writer,
         "seconds": elapsed,
         "peak_memory_bytes": peak_memory(),
-        "options": {"exact": request.exact, "jobs": request.jobs, "timeout": request.timeout},
+        "options": {"exact": request.exact, "jobs": request.jobs, "plain": request.plain, "timeout": request.timeout},
     }
     names = ("network", "query", "activations")
     checked = {} if report is None else {name: getattr(report.header, name) for name in names}

@@ -83,6 +83,8 @@ class Report:
         For ``sat``: what the network's runtime makes of the witness; see :class:`.witness.Replay`.
     open
         The nodes that ``failures`` tell of, as they were before their own entries, for a repair.
+    plain
+        Whether this is what the plain checker found; see :mod:`slir_milp.certificate.plain`.
     """
 
     claim: str
@@ -96,6 +98,7 @@ class Report:
     header: Header
     note: str = ""
     open: tuple[Node, ...] = ()
+    plain: bool = False
 
     @property
     def accepted(self) -> bool:
