@@ -34,7 +34,7 @@ Ends: TypeAlias = tuple[Row, Row]  # lower and upper ones
 Line: TypeAlias = tuple[Number, Number]  # slope and offset
 Box: TypeAlias = dict[tuple[int, bool], tuple[Number, int]]
 """Ends by input, and whether it is the lower one; (v, 0) is v, (v, 1) a little more than v, (v, -1) a little less."""
-ZERO, ONE, TIE, ROOM, LEAST = fmpq(0), fmpq(1), 1 + fmpq(1, 2**20), fmpq(1, 2**900), fmpq(-(10**300))
+ZERO, ONE, TIE, EDGE, LEAST = fmpq(0), fmpq(1), 1 + fmpq(1, 2**20), fmpq(1, 2**64), fmpq(-(10**300))
 BOUND_BITS, CHORD_BITS = 64, 40
 SMALL = 2**15  # in a network of at most so many weights nothing need be rounded where a proof names fractions
 
@@ -152,7 +152,7 @@ class Step:
         table, unit = fmpq_mat(rows).numer_denom()  # (integers, in parts of a unit that all have in common)
         for step in reversed(steps):
             below, gaps, ints = step._below, step._gaps, table.tolist()
-            wide: Any = [[*(r[i] for i in below), *(min(r[i], 0) for i in gaps), r[-1]] for r in ints]
+            wide: Any = [[r[i] for i in below] + [r[i] if r[i] < 0 else 0 for i in gaps] + r[-1:] for r in ints]
             table, unit = fmpz_mat(wide) * step._table, unit * step._unit
         return [[fmpq(c, unit) for c in row] for row in table.tolist()]
 
@@ -174,8 +174,8 @@ class Region:
             ranges = self._ranges(k)
             for i in layer:
                 low, up = self._interval(i, ranges)
-                self.bounds[0].append(self._short(low, False))
-                self.bounds[1].append(self._short(up, True))
+                self.bounds[0].append(self._rounded(low, False))
+                self.bounds[1].append(self._rounded(up, True))
 
     def tighten(self, first: int, until: int, slopes: ByNumber | None) -> None:
         """Bound the unstable neurons of layers ``first`` to ``until - 1``: by intervals, then by backward evaluation.
@@ -226,8 +226,10 @@ class Region:
 
     def half_space(self, row: Row) -> Row:
         """In short numbers a half-space that contains the given one, within the box."""
-        short = [*(self._short(c, False) for c in row[:-1]), ZERO]
-        return [*short[:-1], self._short(self._over_box(_plus(row, -ONE, short)), False)]
+        if not self._rounds:
+            return row
+        short = [*(_short(c, False) for c in row[:-1]), ZERO]
+        return [*short[:-1], _short(self._over_box(_plus(row, -ONE, short)), False)]
 
     def steps(self, slopes: ByNumber, first: int, until: int) -> list[Step]:
         """Steps through layers, by lines of the slopes named here, of those named before, or the usual ones."""
@@ -252,7 +254,7 @@ class Region:
 
     def _intersect(self, i: int, low: Number, up: Number) -> None:
         lower, upper = self.bounds
-        low, up = max(lower[i], self._short(low, False)), min(upper[i], self._short(up, True))
+        low, up = max(lower[i], self._rounded(low, False)), min(upper[i], self._rounded(up, True))
         if low > up:
             self.is_empty = True
         else:
@@ -261,8 +263,9 @@ class Region:
     def _over_box(self, row: Row) -> Number:
         return _least(row, self._box)
 
-    def _short(self, value: Number, up: bool) -> Number:
-        return _short(value, up) if self._rounds else value
+    def _rounded(self, bound: Number, up: bool) -> Number:
+        """A bound, moved outward; from zero, too, as it was in the float64 arithmetic for which slopes were chosen."""
+        return bound if not self._rounds else _short(bound, up) if bound else EDGE if up else -EDGE
 
 
 # --- the tree --------------------------------------------------------------------------------------------------------
@@ -385,7 +388,7 @@ class Tree:
             return [side for side in sides if side is not None]
         lower, upper = node.bounds or ([], [])
         low, up = max(lower[q], value), min(upper[q], value)
-        least = lower[q] - ROOM * (lower[q] == up)  # or it would be lost on which side of a kink at zero this is
+        least = lower[q] - EDGE * (lower[q] == up)  # or it would be lost on which side of a kink at zero this is
         parts = [(below, least, up)] * (least <= up) + [(above, low, upper[q])] * (low <= upper[q])
         return [replace(part, bounds=(_put(lower, q, least), _put(upper, q, most))) for part, least, most in parts]
 
