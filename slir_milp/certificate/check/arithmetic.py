@@ -153,7 +153,9 @@ class Exact:
         """Round longer numbers up or down to so many significant bits, or they would grow from layer to layer."""
         if not self._shortening:
             return values
-        return _objects([_short(value, up, bits) for value in values.ravel().tolist()], values.shape)
+        # In float64, for which the search chose its slopes, a neuron whose bound is exactly zero is mostly not stable.
+        room = fmpq(1 if up else -1, fmpz(1) << 64) if bits == 64 else fmpq(0)
+        return _objects([_short(value or room, up, bits) for value in values.ravel().tolist()], values.shape)
 
 
 def _objects(values: list[Any], shape: tuple[int, ...]) -> Array:
