@@ -239,3 +239,12 @@ def test_deep_formulas_are_compared() -> None:
 
     assert chain(1.0) == chain(1.0) != chain(2.0)
     assert chain(1.0) in {chain(1.0): True}
+
+
+@pytest.mark.parametrize("power", [0.1, 1 / 3, -0.3, 0.5, 1.5, 2.0])
+def test_the_derivative_of_a_power_is_not_that_of_a_rounded_exponent(power: float) -> None:
+    """``p - 1`` need not be a float64 number: with it, the enclosure of the derivative would miss the derivative."""
+    derivative = (X**power).derivative
+    with ctx.workprec(200):
+        x, p = arb("1e30"), arb(power)
+        assert derivative.ball(x).overlaps(p * x ** (p - 1))

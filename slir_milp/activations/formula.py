@@ -375,7 +375,11 @@ def _derivative(node: Formula, slopes: tuple[Formula, ...]) -> Formula:
         case "div":
             return da / b if not b.uses_x else (_times(da, b) - _times(db, a)) / b**2
         case "pow":
-            return b * a ** (b.value - 1.0) * da if b.value != 0.0 else zero
+            if b.value == 0.0:
+                return zero
+            less = b.value - 1.0
+            # An exponent that is no float64 number is not rounded: this is the derivative itself, wherever a is not 0.
+            return b * (a**less if Fraction(less) == Fraction(b.value) - 1 else a**b / a) * da
         case "neg":
             return -da
         case "max":
