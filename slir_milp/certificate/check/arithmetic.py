@@ -22,6 +22,7 @@ is smaller.  Then all underflows, of 2^-1022 at most, each multiplied by two suc
 """
 WIDEST = 2**22
 """Nor for sums of more terms."""
+_BOUND_BITS, _SLOPE_BITS = 64, 40
 _LONG, _GRID = 160, 80
 """Exact coefficients of more binary places than the first are rounded to the second."""
 _MOST = float(np.finfo(np.float64).max)
@@ -75,9 +76,13 @@ class Balls:
         """Relative error of so many roundings, one after another."""
         return roundings * self.unit / (1 - roundings * self.unit)
 
-    def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
-        """Bounds that are as valid and short enough to go on with."""
-        return values
+    def outward(self, bounds: Array, up: bool) -> Array:
+        """Bounds that are as valid and short enough to go on with: float64 numbers are."""
+        return bounds
+
+    def coarse(self, slopes: Array) -> Array:
+        """Slopes that will do as well: any will."""
+        return slopes
 
 
 class Exact:
@@ -149,13 +154,21 @@ class Exact:
         """Zero: nothing is rounded."""
         return 0
 
-    def shortened(self, values: Array, up: bool, bits: int = 64) -> Array:
-        """Round longer numbers up or down to so many significant bits, or they would grow from layer to layer."""
+    def outward(self, bounds: Array, up: bool) -> Array:
+        """Round longer bounds up or down to 64 bits, or they would grow from layer to layer; zero to beyond zero.
+
+        In float64, for which the search chose its slopes, a bound hardly ever is zero itself: the neuron is not stable.
+        """
         if not self._shortening:
-            return values
-        # In float64, for which the search chose its slopes, a neuron whose bound is exactly zero is mostly not stable.
-        room = fmpq(1 if up else -1, fmpz(1) << 64) if bits == 64 else fmpq(0)
-        return _objects([_short(value or room, up, bits) for value in values.ravel().tolist()], values.shape)
+            return bounds
+        room = fmpq(1 if up else -1, fmpz(1) << _BOUND_BITS)
+        return _objects([_short(value or room, up, _BOUND_BITS) for value in bounds.ravel().tolist()], bounds.shape)
+
+    def coarse(self, slopes: Array) -> Array:
+        """Round longer slopes to 40 bits: any slope will do."""
+        if not self._shortening:
+            return slopes
+        return _objects([_short(value, True, _SLOPE_BITS) for value in slopes.ravel().tolist()], slopes.shape)
 
 
 def _objects(values: list[Any], shape: tuple[int, ...]) -> Array:

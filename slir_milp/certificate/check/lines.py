@@ -91,9 +91,8 @@ class Activations:
         straight = np.where(lower >= 0, right, left)
         kink = np.where(upper > -lower * numbers.array(_TIE), right, left)
         width = np.where(bent, upper - lower, numbers.array(1.0))
-        chord = numbers.shortened(
-            np.where(bent, _times(right, upper) - _times(left, lower), 0) / width, up=True, bits=24
-        )
+        rise = np.where(bent, _times(right, upper) - _times(left, lower), 0)
+        chord = numbers.coarse(rise / width)
         chord = numbers.known(chord, 0.0)  # (of an unbounded neuron)
         if slopes is not None:
             kink = np.where(slopes.named, slopes.lower, kink)

@@ -261,7 +261,7 @@ class Relaxation:
         for map_, activations in zip(self._maps, self._activations, strict=False):
             self._measure(map_, low, high)
             least, most = map_.interval(low, high, self._rounding[-1], self._radius[-1])
-            bounds = self._numbers.shortened(least, up=False), self._numbers.shortened(most, up=True)
+            bounds = self._numbers.outward(least, up=False), self._numbers.outward(most, up=True)
             self.region.bounds.append(bounds)
             low, high = activations.ranges(*bounds)
 
@@ -282,8 +282,8 @@ class Relaxation:
     def _intersect(self, k: int, b: Array, i: Array, least: Array, most: Array) -> None:
         """Take new bounds in; bounds that exclude each other close their node and are not kept."""
         lower, upper = self.region.bounds[k]
-        least = np.maximum(lower[b, i], self._numbers.shortened(least, up=False))
-        most = np.minimum(upper[b, i], self._numbers.shortened(most, up=True))
+        least = np.maximum(lower[b, i], self._numbers.outward(least, up=False))
+        most = np.minimum(upper[b, i], self._numbers.outward(most, up=True))
         crossing: Array = np.asarray(least > most, dtype=bool)
         self.closed[b[crossing]] = True
         keep = ~crossing

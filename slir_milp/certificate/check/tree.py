@@ -189,14 +189,12 @@ class Tree:
         lower, upper = (bound.copy() for bound in bounds[k])
         i = neuron - int(self._first[k])
         lower[i], upper[i] = max(lower[i], value), min(upper[i], value)
-        found, room = [], self._numbers.array(2.0**-900)[()]
-        for side, pair in enumerate(((bounds[k][0].copy(), upper), (lower, bounds[k][1].copy()))):
-            number = end.first + side
-            if pair[0][i] == pair[1][i]:  # a little room, or it would be lost which side of a kink at zero this is
-                pair[side][i] += room if side else -room
-            if pair[0][i] <= pair[1][i]:
-                found.append(replace(node, number=number, bounds=(*bounds[:k], pair, *bounds[k + 1 :])))
-        return found
+        sides = ((bounds[k][0], upper), (lower, bounds[k][1]))
+        return [
+            replace(node, number=end.first + side, bounds=(*bounds[:k], pair, *bounds[k + 1 :]))
+            for side, pair in enumerate(sides)
+            if pair[0][i] <= pair[1][i]
+        ]
 
     def _cases(self, node: Node, end: Entry) -> list[Node] | str:
         if end.kind is not Kind.CASES:
