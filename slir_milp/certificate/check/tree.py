@@ -189,11 +189,11 @@ class Tree:
         lower, upper = (bound.copy() for bound in bounds[k])
         i = neuron - int(self._first[k])
         lower[i], upper[i] = max(lower[i], value), min(upper[i], value)
-        sides = ((bounds[k][0], upper), (lower, bounds[k][1]))
+        halves = ((bounds[k][0], upper), (lower, bounds[k][1]))
         return [
-            replace(node, number=end.first + side, bounds=(*bounds[:k], pair, *bounds[k + 1 :]))
-            for side, pair in enumerate(sides)
-            if pair[0][i] <= pair[1][i]
+            replace(node, number=end.first + side, bounds=(*bounds[:k], half, *bounds[k + 1 :]))
+            for side, half in enumerate(halves)
+            if half[0][i] <= half[1][i]
         ]
 
     def _cases(self, node: Node, end: Entry) -> list[Node] | str:
