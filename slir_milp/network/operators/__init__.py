@@ -100,4 +100,7 @@ ON_INTEGERS = {name for name, lowered in OPERATORS.items() if lowered is movemen
 }
 """Those that mean the same on whole numbers and truth values as on real numbers, or know the difference."""
 
-__all__ = ["ON_INTEGERS", "OPERATORS", "Call", "Tensor"]
+MAKING_CONSTANTS = ("Constant", "ConstantOfShape", "Range")
+"""Operators that only ever make constants, which ONNX Runtime computes; it also runs any other on constants alone."""
+
+__all__ = ["MAKING_CONSTANTS", "ON_INTEGERS", "OPERATORS", "Call", "Tensor"]
