@@ -12,6 +12,7 @@ import numpy as np
 from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.kernel import Settings, compile_network
 from slir_milp.bounds.magnitude import slack
+from slir_milp.bounds.pinned import without_pinned
 from slir_milp.bounds.region import Region
 from slir_milp.bounds.rewriting import provably_prepared
 from slir_milp.errors import OptionError
@@ -156,7 +157,8 @@ class _Run:
     def _suited(self, box: Box, *, everywhere: bool) -> Network:
         """The network written as suits a box; with a proof, as far as it can tell of that."""
         if not self.proof:
-            return prepared(self.network, box.lower, box.upper, everywhere=everywhere)
+            network = self.network if everywhere else without_pinned(self.network, box.lower, box.upper)
+            return prepared(network, box.lower, box.upper, everywhere=everywhere)
         network, entries = provably_prepared(self.network, self.query, box.lower, box.upper, everywhere=everywhere)
         for entry in entries:
             self.proof.begin(entry)
