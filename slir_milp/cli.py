@@ -129,6 +129,17 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             check_network=not arguments.no_network_check,
             activations=arguments.activations,
         )
+    if arguments.command == "report":
+        from slir_milp.commands import report
+
+        return report.run(
+            report.Request(
+                folder=arguments.folder,
+                out=arguments.out,
+                title=arguments.title,
+                pictures=tuple(arguments.picture),
+            )
+        )
     if arguments.command == "relax":
         from slir_milp.commands import relax
 

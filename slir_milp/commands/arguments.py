@@ -102,6 +102,15 @@ two usual rules are shown for comparison: the hand-crafted tangents and chords, 
 slope of the chord on both sides.
 
 """
+_REPORT = """\
+examples:
+  slir-milp report results --out report.html
+  slir-milp report results --out report.html --title 'ACAS Xu, November'
+
+The page needs no network and nothing else: style, script and data are in it. Its links lead
+to the folder's documents and witnesses, so keep it where it is written.
+
+"""
 _NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
 _QUERY_HELP = "a VNN-LIB file, or one packed as .gz"
 _BYTES_PER_MB = 1_000_000
@@ -129,6 +138,7 @@ def build_parser() -> Parser:
     _add_check(commands)
     _add_show_proof(commands)
     _add_bench(commands)
+    _add_report(commands)
     _add_info(commands)
     _add_relax(commands)
     _add_activations(commands)
@@ -212,6 +222,19 @@ def _add_bench(commands: Subparsers) -> None:
     bench.add_argument("--parallel", type=_count, default=1, metavar="N", help=parallel)
     bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
     bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these, in each set")
+
+
+def _add_report(commands: Subparsers) -> None:
+    report = _command(commands, "report", "show a folder of results as one page", _REPORT + _EXIT_CODES)
+    report.add_argument(
+        "folder", type=Path, metavar="RESULTS", help="a folder of results, as bench --results writes it"
+    )
+    report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, FILE.html")
+    report.add_argument("--title", default="", metavar="TEXT", help="its heading (default: of the folder's name)")
+    picture = (
+        "a picture as JSON, from map or tree; all of RESULTS/pictures are shown anyway; may be given several times"
+    )
+    report.add_argument("--picture", type=Path, action="append", default=[], metavar="FILE", help=picture)
 
 
 def _add_info(commands: Subparsers) -> None:
