@@ -120,6 +120,49 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 activations=arguments.activations,
             )
         )
+    if arguments.command == "subproblems":
+        from slir_milp.commands import subproblems
+
+        return subproblems.run(
+            subproblems.Request(
+                network=arguments.network,
+                query=arguments.query,
+                out=arguments.out,
+                kind=arguments.kind,
+                limit=arguments.limit,
+                every=arguments.every,
+                timeout=arguments.timeout,
+                exact=not arguments.no_exact,
+                activations=arguments.activations,
+                check_network=not arguments.no_network_check,
+            )
+        )
+    if arguments.command == "bench-solvers":
+        from slir_milp.commands import bench_solvers
+
+        return bench_solvers.run(
+            arguments.folder,
+            solvers=tuple(arguments.solver),
+            repeat=arguments.repeat,
+            timeout=arguments.timeout,
+            out=arguments.out,
+        )
+    if arguments.command == "export":
+        from slir_milp.commands import export
+
+        return export.run(
+            export.Request(
+                network=arguments.network,
+                query=arguments.query,
+                out=arguments.out,
+                relaxed=arguments.relaxation,
+                clause=arguments.clause,
+                lines=arguments.lines,
+                pieces=arguments.pieces,
+                activations=arguments.activations,
+                check_network=not arguments.no_network_check,
+            )
+        )
     if arguments.command == "info":
         from slir_milp.commands import info
 

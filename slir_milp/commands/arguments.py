@@ -111,6 +111,35 @@ The page needs no network and nothing else: style, script and data are in it. It
 to the folder's documents and witnesses, so keep it where it is written.
 
 """
+_SUBPROBLEMS = """\
+examples:
+  slir-milp subproblems network.onnx query.vnnlib --out programs --limit 200 --every 5
+  slir-milp subproblems network.onnx query.vnnlib --out programs --kind milp --timeout 60
+
+The folder gets MPS files, an index.csv with exact optima where rational arithmetic
+can tell them, and what is needed to certify other solvers' duals. A folder that has
+programs gets more.
+
+"""
+_BENCH_SOLVERS = """\
+examples:
+  slir-milp bench-solvers programs
+  slir-milp bench-solvers programs --solver highs --repeat 5 --out results.csv
+
+Run again with the same --out, the command goes on where it stopped.
+
+"""
+_EXPORT = """\
+examples:
+  slir-milp export network.onnx query.vnnlib query.mps
+  slir-milp export network.onnx query.vnnlib query.lp --clause 1
+  slir-milp export network.onnx query.vnnlib query.lp --relaxation
+
+The program is feasible exactly where the query is sat, if every activation is piecewise
+linear; curves are enclosed by lines, and then only infeasible tells anything. The names
+of its variables are explained in OUT.json. Needs the package pyomo.
+
+"""
 _NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
 _QUERY_HELP = "a VNN-LIB file, or one packed as .gz"
 _BYTES_PER_MB = 1_000_000
@@ -139,6 +168,9 @@ def build_parser() -> Parser:
     _add_show_proof(commands)
     _add_bench(commands)
     _add_report(commands)
+    _add_subproblems(commands)
+    _add_bench_solvers(commands)
+    _add_export(commands)
     _add_info(commands)
     _add_relax(commands)
     _add_activations(commands)
@@ -235,6 +267,50 @@ def _add_report(commands: Subparsers) -> None:
         "a picture as JSON, from map or tree; all of RESULTS/pictures are shown anyway; may be given several times"
     )
     report.add_argument("--picture", type=Path, action="append", default=[], metavar="FILE", help=picture)
+
+
+def _add_subproblems(commands: Subparsers) -> None:
+    text = "record the linear and mixed-integer programs that a verification meets"
+    record = _command(commands, "subproblems", text, _SUBPROBLEMS + _EXIT_CODES)
+    record.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    record.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
+    record.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to record into")
+    record.add_argument("--kind", choices=["lp", "milp", "both"], default="lp", help="which programs (default: lp)")
+    record.add_argument("--limit", type=_count, metavar="N", help="most programs of each kind")
+    record.add_argument("--every", type=_count, default=1, metavar="K", help="record one in K programs (default: 1)")
+    record.add_argument("--timeout", type=_positive, metavar="S", help="most seconds for each kind (default: no limit)")
+    record.add_argument("--no-exact", action="store_true", help="do not look for exact optima")
+    _add_own_activations(record)
+    _add_network_check(record)
+
+
+def _add_bench_solvers(commands: Subparsers) -> None:
+    text = "replay recorded programs on several solvers, and compare them with exact optima"
+    replay = _command(commands, "bench-solvers", text, _BENCH_SOLVERS + _EXIT_CODES)
+    replay.add_argument("folder", type=Path, metavar="DIR", help="a folder that 'slir-milp subproblems' has filled")
+    chosen = "a back end; may be given several times (default: all that are installed)"
+    replay.add_argument("--solver", action="append", default=[], metavar="NAME", help=chosen)
+    replay.add_argument("--repeat", type=_count, default=1, metavar="N", help="solve each program N times (default: 1)")
+    replay.add_argument("--timeout", type=_positive, default=10.0, metavar="S", help="seconds a solve (default: 10)")
+    replay.add_argument("--out", type=Path, metavar="CSV", help="write a row as each solve ends; rows there are kept")
+
+
+def _add_export(commands: Subparsers) -> None:
+    text = "write a query about a network as a mixed-integer program, for any solver"
+    export = _command(commands, "export", text, _EXPORT + _EXIT_CODES)
+    export.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    export.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
+    export.add_argument("out", type=Path, metavar="OUT", help="the file: .mps or .lp")
+    how = export.add_mutually_exclusive_group()
+    how.add_argument("--exact", action="store_true", help="one binary for each unstable hinge (default)")
+    how.add_argument("--relaxation", action="store_true", help="no binaries for the network: hinges by lines, too")
+    export.add_argument("--clause", type=_count, metavar="N", help="only the Nth conjunction of the query")
+    lines = "lines on each side of an activation that is no hinge (default: 3)"
+    export.add_argument("--lines", type=_count, default=3, metavar="N", help=lines)
+    pieces = "parts into which such an activation's interval is divided, with a binary each (default: 1)"
+    export.add_argument("--pieces", type=_count, default=1, metavar="N", help=pieces)
+    _add_own_activations(export)
+    _add_network_check(export)
 
 
 def _add_info(commands: Subparsers) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,6 +42,9 @@ from slir_milp.search.verdict import (
     Witness,
 )
 
+if TYPE_CHECKING:
+    from slir_milp.lp.observer import Observer
+
 
 def verify(
     network: Network,
@@ -51,6 +55,7 @@ def verify(
     cancel: threading.Event | None = None,
     proof: str | os.PathLike[str] | None = None,
     activations: str = "",
+    observer: Observer | None = None,
 ) -> Verdict:
     """Decide whether some input of a network meets a query.
 
@@ -70,6 +75,8 @@ def verify(
         Where to write a proof of the answer, if it is ``sat`` or ``unsat``; what is there before is removed.
     activations
         SHA-256 of the file that declares the activations of one's own that the network uses, for the proof.
+    observer
+        Is told of every linear and mixed-integer program that is solved, in the thread that solves it.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def verify(
     """
     if not isinstance(network, Network) or not isinstance(query, Query):
         raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return _Run(network, query, options or Options(), progress, cancel, proof, activations).verdict()
+    return _Run(network, query, options or Options(), progress, cancel, proof, activations, observer).verdict()
 
 
 _MOST_DIVISIONS = 12
@@ -104,6 +111,7 @@ class _Run:
     cancel: threading.Event | None
     proof_path: str | os.PathLike[str] | None = None
     activations: str = ""
+    observer: Observer | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -123,7 +131,7 @@ class _Run:
             self.network = self._prepared()
         self.journal = self.proof.journal if self.proof else Journal()
         jobs = self.options.jobs or available_cores()
-        self.state = State(self.limits)
+        self.state = State(self.limits, self.observer)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs, self.journal)
         self.charges = GrowingCharges(self.network)
         self.outputs = OutputBounds(self.network)
