@@ -82,6 +82,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             started=started,
             activations=arguments.activations,
             proof=arguments.proof,
+            cluster=arguments.cluster,
         )
         return verify.run(request)
     if arguments.command == "check":

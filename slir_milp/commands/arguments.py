@@ -165,6 +165,7 @@ def _add_verify(commands: Subparsers) -> None:
     _add_own_activations(verify)
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
     verify.add_argument("--proof", type=Path, metavar="FILE", help="write a proof of the answer to FILE")
+    _add_cluster(verify)
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
 
@@ -295,6 +296,11 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
     )
     group.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
     group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    text = "work on a Dask cluster: tcp://HOST:PORT of its scheduler, or local[:N] for N processes of this machine"
+    parser.add_argument("--cluster", metavar="ADDRESS", help=text)
 
 
 def _add_network_check(parser: argparse.ArgumentParser) -> None:
