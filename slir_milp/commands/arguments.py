@@ -211,6 +211,9 @@ def _add_bench(commands: Subparsers) -> None:
     kept.add_argument("--out", type=Path, metavar="CSV", help=out)
     parallel = "instances of a campaign at a time; they share the cores (default: 1)"
     bench.add_argument("--parallel", type=_count, default=1, metavar="N", help=parallel)
+    tool = "a verifier by its name, or by the file that declares it; may be given several times (default: slir-milp)"
+    bench.add_argument("--tool", action="append", metavar="NAME", help=tool)
+    _add_cluster(bench)
     bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
     bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these, in each set")
 
