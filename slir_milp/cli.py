@@ -82,6 +82,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             started=started,
             activations=arguments.activations,
             proof=arguments.proof,
+            cluster=arguments.cluster,
         )
         return verify.run(request)
     if arguments.command == "check":
@@ -109,6 +110,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
     if arguments.command == "bench":
         from slir_milp.bench import Selection
         from slir_milp.commands import bench
+        from slir_milp.report.results import OWN
 
         return bench.run(
             bench.Request(
@@ -117,6 +119,8 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 out=arguments.out,
                 results=arguments.results,
                 parallel=arguments.parallel,
+                tools=tuple(arguments.tool or [OWN]),
+                cluster=arguments.cluster,
                 activations=arguments.activations,
             )
         )

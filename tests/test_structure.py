@@ -31,6 +31,7 @@ LAYERS = (
     {"subproblems"},
     {"problems"},
     {"fetch"},
+    {"cluster"},
     {"bench"},
     {"commands"},
     {"cli"},
@@ -39,7 +40,7 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 LONGEST = 500
 LONGEST_MEDIAN = 250
-HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich")
+HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich", "distributed")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

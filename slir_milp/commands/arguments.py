@@ -207,6 +207,7 @@ def _add_verify(commands: Subparsers) -> None:
     _add_own_activations(verify)
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
     verify.add_argument("--proof", type=Path, metavar="FILE", help="write a proof of the answer to FILE")
+    _add_cluster(verify)
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
 
@@ -252,6 +253,9 @@ def _add_bench(commands: Subparsers) -> None:
     kept.add_argument("--out", type=Path, metavar="CSV", help=out)
     parallel = "instances of a campaign at a time; they share the cores (default: 1)"
     bench.add_argument("--parallel", type=_count, default=1, metavar="N", help=parallel)
+    tool = "a verifier by its name, or by the file that declares it; may be given several times (default: slir-milp)"
+    bench.add_argument("--tool", action="append", metavar="NAME", help=tool)
+    _add_cluster(bench)
     bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
     bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these, in each set")
 
@@ -394,6 +398,11 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
     )
     group.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
     group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    text = "work on a Dask cluster: tcp://HOST:PORT of its scheduler, or local[:N] for N processes of this machine"
+    parser.add_argument("--cluster", metavar="ADDRESS", help=text)
 
 
 def _add_network_check(parser: argparse.ArgumentParser) -> None:

@@ -94,7 +94,7 @@ def verify(
     """
     if not isinstance(network, Network) or not isinstance(query, Query):
         raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return _Run(network, query, options or Options(), progress, cancel, proof, activations, observer).verdict()
+    return Run(network, query, options or Options(), progress, cancel, proof, activations, observer).verdict()
 
 
 _MOST_DIVISIONS = 12
@@ -103,7 +103,9 @@ _MOST_OPEN = 1024
 
 
 @dataclass
-class _Run:
+class Run:
+    """A run of :func:`verify`, whose arguments its fields are; who searches elsewhere replaces :meth:`explore`."""
+
     network: Network
     query: Query
     options: Options
@@ -173,6 +175,7 @@ class _Run:
         return network
 
     def verdict(self) -> Verdict:
+        """Decide, and write the proof if one is asked for."""
         try:
             verdict = self._conclude(self._open_roots() or self._search())
         except BaseException:
@@ -186,11 +189,16 @@ class _Run:
         if self.state.witness is not None:
             return None
         self.stage = "search"
-        reason = self.search.run(self._report)
+        reason = self.explore()
+        self.stage = "root"
+        return reason
+
+    def explore(self) -> Reason | None:
+        """Search what is in the frontier; the limit that ended it, if any.  What is left open stays there."""
+        reason = self.search.run(self.report)
         if reason is None and self.state.witness is None and self.options.engine is Engine.MILP:
             self.stage = "proof"
-            reason = self.search.prove_claims(self._report)
-        self.stage = "root"
+            reason = self.search.prove_claims(self.report)
         return reason
 
     # --- roots -----------------------------------------------------------------------------------------------------
@@ -227,7 +235,7 @@ class _Run:
                         self._open(clause, root, opened, sharpened)
                 if self.state.witness is not None:
                     return None
-                self._report()
+                self.report()
             self.outputs.refine(region)
             if len(self.search.frontier) >= _MOST_OPEN:
                 reason = self._search()
@@ -373,7 +381,8 @@ class _Run:
             seconds=time.monotonic() - self.started,
         )
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell how far the run is, at most ten times a second."""
         if self.progress is None or time.monotonic() - self._reported < 0.1:
             return
         self._reported = time.monotonic()
@@ -402,4 +411,4 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-__all__ = ["Witness", "verify"]
+__all__ = ["Run", "Witness", "available_cores", "verify"]

@@ -31,6 +31,16 @@ class Counts:
     points: int = 0
     programs: int = 0
 
+    def join(self, other: Counts) -> None:
+        """Take in what happened elsewhere."""
+        self.regions += other.regions
+        self.closed_by.update(other.closed_by)
+        self.input_splits += other.input_splits
+        self.activation_splits += other.activation_splits
+        self.max_depth = max(self.max_depth, other.max_depth)
+        self.points += other.points
+        self.programs += other.programs
+
     def add(self, kernel: Mapping[str, Any]) -> None:
         """Take in what a call of the kernel reports."""
         self.regions += kernel["regions"]

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
     TOO_SMALL = "some regions could not be decided and are too small to be split, or nothing in them is left to split"
     EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
+    WORKERS_LOST = "workers of the cluster were lost again and again on the same regions"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
     NOT_FOUND = "no witness was found, which does not mean that there is none"
     WITHIN_TOLERANCE = "every range is known to within the tolerance"
