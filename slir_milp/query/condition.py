@@ -135,9 +135,7 @@ class ConditionReader:
             if parent.takes_conditions:
                 raise self._misplaced(parent, start)
         else:
-            raise self._scanner.error(
-                f"the operator '{shorten(head)}' is not known; {self.known} are.", start
-            )
+            raise self._scanner.error(f"the operator '{shorten(head)}' is not known; {self.known} are.", start)
         return _Frame(head, start, parent.child_positive, parent)
 
     def _close(self, frame: _Frame, parent: _Frame) -> None:
@@ -203,7 +201,7 @@ class ConditionReader:
             return Linear({}, self._number(word, start))
         return Linear({variable: _ONE}, Fraction(0))
 
-    def _variable(self, word: str, start: int) -> int | None:  # noqa: ARG002 (for messages of other languages)
+    def _variable(self, word: str, start: int) -> int | None:
         """Number of a variable, ``None`` if the word is none."""
         variable = self.index.get(word)
         if variable is not None:

@@ -17,7 +17,8 @@ DECIMAL = "a number with a fraction"
 
 INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (2, 4, 8, 16, 32, 64))
 FLOATS = frozenset(
-    "float16 float32 float64 bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz float4e2m1".split()
+    {"float16", "float32", "float64", "bfloat16"}
+    | {"float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "float4e2m1"}
 )
 KNOWN = FLOATS | INTEGERS | {REAL}
 

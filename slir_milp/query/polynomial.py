@@ -15,7 +15,6 @@ from slir_milp.query.condition import ConditionReader
 from slir_milp.query.elements import DECIMAL, common
 from slir_milp.query.formula import Atom, Formula
 from slir_milp.query.linear import Linear, checked, combine
-from slir_milp.query.numbers import shorten
 from slir_milp.query.scan import Scanner
 
 _INTEGER = re.compile(r"[-+]?\d+", re.ASCII)
@@ -94,9 +93,7 @@ class PolynomialReader(ConditionReader):
     known = "and, or, <=, >=, <, >, ==, !=, +, -, *"
     example = "X[0]"
 
-    def __init__(
-        self, scanner: Scanner, resolve: Callable[[str, int], tuple[int, str] | None], variables: int
-    ) -> None:
+    def __init__(self, scanner: Scanner, resolve: Callable[[str, int], tuple[int, str] | None], variables: int) -> None:
         super().__init__(scanner)
         self.monomials = Monomials(variables)
         self._resolve = resolve
@@ -139,10 +136,7 @@ class PolynomialReader(ConditionReader):
 
     def _combine(self, operator: str, operands: list[Linear]) -> Linear:
         element = _common(operands)
-        if operator == "*":
-            result = self._product(operands)
-        else:
-            result = combine(operator, operands)
+        result = self._product(operands) if operator == "*" else combine(operator, operands)
         result.element = element
         return result
 
@@ -202,6 +196,3 @@ def substituted(formula: Formula, value: Callable[[int], Sequence[tuple[int, Fra
             terms[new] = terms.get(new, Fraction(0)) + coefficient * factor
     ordered = tuple(sorted((variable, coefficient) for variable, coefficient in terms.items() if coefficient))
     return Atom(ordered, formula.constant, formula.strict, formula.position)
-
-
-

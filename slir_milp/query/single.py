@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 from slir_milp.errors import QueryError, SlirWarning
 from slir_milp.query.elements import CONSENT, REAL, consents_to_reals
@@ -64,25 +65,31 @@ def check_reals(specification: Specification, consent: bool) -> None:
             )
 
 
-def check_bounded(specification: Specification, formula: Formula, inputs: range) -> None:
-    """Refuse a formula that leaves some of these variables unbounded in some way of meeting it.
+def check_bounded(specification: Specification, formula: Formula, elements: Sequence[int]) -> None:
+    """Refuse a formula that leaves some input unbounded in some way of meeting it.
+
+    Parameters
+    ----------
+    specification
+        Where it comes from, for messages.
+    formula
+        Its first variables are the inputs.
+    elements
+        What the specification's number of each input is.
 
     Raises
     ------
     QueryError
         It does.
     """
-    missing = missing_bounds(formula, frozenset((i, side) for i in inputs for side in (False, True)))
+    sides = frozenset((i, side) for i in range(len(elements)) for side in (False, True))
+    missing = missing_bounds(formula, sides)
     if missing:
-        variable, upper = min(missing)
-        name = specification.variable_name(variable)
-        position = next(
-            tensor.position
-            for _, tensor, start in specification.tensors()
-            if start <= variable < start + tensor.size
-        )
+        place, upper = min(missing)
+        name = specification.variable_name(elements[place])
+        declared = next(tensor for _, tensor, start in specification.tensors() if elements[place] < start + tensor.size)
         raise QueryError(
             f"{name} has no {'upper' if upper else 'lower'} bound; assert one, such as "
             f"({'<=' if upper else '>='} {name} {'1.0' if upper else '-1.0'}), in every alternative.",
-            position=position,
+            position=declared.position,
         )

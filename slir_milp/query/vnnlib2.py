@@ -134,8 +134,8 @@ class _Reader:
         self.version = int(match.group(1)), int(match.group(2))
         if self.version[0] != 2:
             raise self.scanner.error(
-                f"this is VNN-LIB {match.group()[1:-1]}; versions 2.0 and 2.1 are read, and files of version 1.0, which "
-                "have no such line.",
+                f"this is VNN-LIB {match.group()[1:-1]}; versions 2.0 and 2.1 are read, and files of version 1.0, "
+                "which have no such line.",
                 start,
             )
         if self.version > _NEWEST:
@@ -146,7 +146,9 @@ class _Reader:
     # --- declarations ----------------------------------------------------------------------------------------------
 
     def read_network(self, start: int) -> None:
-        name, related, found = "", None, {role: list[Declared]() for role in Role}
+        name = ""
+        related: tuple[Relation, str, int] | None = None
+        found: dict[Role, list[Declared]] = {role: [] for role in Role}
         for match in self.scanner.tokens:
             kind = match.lastgroup or ""
             if kind == "close":
@@ -165,7 +167,9 @@ class _Reader:
                 elif head in _ROLES:
                     role = _ROLES[head]
                     if any(found[later] for later in Role if _order(later) > _order(role)):
-                        raise self.scanner.error("a network's inputs come first, hidden tensors next, outputs last.", at)
+                        raise self.scanner.error(
+                            "a network's inputs come first, hidden tensors next, outputs last.", at
+                        )
                     found[role].append(self.read_tensor(role, at))
                 else:
                     raise self.scanner.error(
@@ -186,7 +190,9 @@ class _Reader:
             raise self.scanner.error(f"the network {name} needs at least one (declare-{missing} ...).", start)
         network = NetworkDeclaration(
             name,
-            *(tuple(found[role]) for role in (Role.INPUT, Role.HIDDEN, Role.OUTPUT)),
+            tuple(found[Role.INPUT]),
+            tuple(found[Role.HIDDEN]),
+            tuple(found[Role.OUTPUT]),
             related[0] if related else None,
             related[1] if related else "",
             self.scanner.position(start),

@@ -24,7 +24,7 @@ from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
 from slir_milp.search.proof import Proof
-from slir_milp.search.replay import Replayer
+from slir_milp.search.replay import Replayer, RunsNetwork
 from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
 from slir_milp.search.state import State
 from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, root_of
@@ -56,6 +56,7 @@ def verify(
     proof: str | os.PathLike[str] | None = None,
     activations: str = "",
     observer: Observer | None = None,
+    runtime: RunsNetwork | None = None,
 ) -> Verdict:
     """Decide whether some input of a network meets a query.
 
@@ -77,6 +78,9 @@ def verify(
         SHA-256 of the file that declares the activations of one's own that the network uses, for the proof.
     observer
         Is told of every linear and mixed-integer program that is solved, in the thread that solves it.
+    runtime
+        What computes the deployed network's outputs at a point, by which witnesses are replayed; by default, the
+        network's file on its own runtime.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def verify(
     """
     if not isinstance(network, Network) or not isinstance(query, Query):
         raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return Run(network, query, options or Options(), progress, cancel, proof, activations, observer).verdict()
+    return Run(network, query, options or Options(), progress, cancel, proof, activations, observer, runtime).verdict()
 
 
 _MOST_DIVISIONS = 12
@@ -114,6 +118,7 @@ class Run:
     proof_path: str | os.PathLike[str] | None = None
     activations: str = ""
     observer: Observer | None = None
+    runtime: RunsNetwork | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -123,7 +128,7 @@ class Run:
             self.options.memory_limit,
             self.cancel or threading.Event(),
         )
-        self.replayer = Replayer(self.network, self.query)
+        self.replayer = Replayer(self.network, self.query, self.runtime)
         self.only_box: Box | None = None
         self.query.check_fits(self.network.input_size, self.network.output_size)
         self.proof: Proof | None = None

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     TOO_SMALL = "some regions could not be decided and are too small to be split, or nothing in them is left to split"
     EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
     WORKERS_LOST = "workers of the cluster were lost again and again on the same regions"
+    UNBOUNDED = "no input was found that meets the query, but it leaves inputs without bounds"
+    NOT_CONFIRMED = "a witness was found, but the models themselves do not confirm it"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
     NOT_FOUND = "no witness was found, which does not mean that there is none"
     WITHIN_TOLERANCE = "every range is known to within the tolerance"
