@@ -21,6 +21,7 @@ LAYERS = (
     {"_version", "errors"},
     {"activations"},
     {"network", "query"},
+    {"compose"},
     {"certificate"},
     {"bounds"},
     {"solvers"},
@@ -32,6 +33,7 @@ LAYERS = (
     {"bench"},
     {"commands"},
     {"cli"},
+    {"vnnlib_cli"},
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

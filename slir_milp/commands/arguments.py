@@ -114,7 +114,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end the program."""
-        print(f"slir-milp: error: {message}; see '{self.prog} --help'", file=sys.stderr)
+        print(f"{self.prog.split()[0]}: error: {message}; see '{self.prog} --help'", file=sys.stderr)
         raise SystemExit(int(ExitCode.BAD_INPUT))
 
 

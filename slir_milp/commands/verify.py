@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import digest, make_way, read_network, read_query
 from slir_milp.commands.output import write_stdout
+from slir_milp.commands.waiting import out_of_time, wait_for
 from slir_milp.errors import OptionError
-from slir_milp.report.progress import choose_display
 from slir_milp.report.text import answer, explanation
-from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
+from slir_milp.search.verdict import Options, Progress, Reason, Verdict
 
 if TYPE_CHECKING:
     from slir_milp.network import Network
@@ -83,7 +82,7 @@ class _Run:
         if options.timeout is not None:
             remaining = options.timeout - self.elapsed()
             if remaining <= 0:
-                return _out_of_time("Reading the files took all of it.")
+                return out_of_time("Reading the files took all of it.")
             options = replace(options, timeout=remaining)
         declared = digest(request.activations)
         return verify(
@@ -102,25 +101,8 @@ class _Run:
 
     def wait(self) -> Verdict:
         """Run the work to its end, or until it has overrun its time by far."""
-        limit = self.request.options.timeout
-        give_up_at = None if limit is None else self.request.started + limit + max(1.0, 0.02 * limit)
-        told = False
-        with signals_cancel(self.cancel), choose_display(sys.stderr, quiet=self.request.quiet) as display:
-
-            def tick() -> None:
-                nonlocal told
-                if not self.cancel.is_set():
-                    display.show(self.progress, self.elapsed(), limit)
-                elif not told:
-                    told = True
-                    print("slir-milp: stopping; once more to leave at once", file=sys.stderr, flush=True)
-
-            try:
-                return run_in_background(self.work, tick=tick, give_up_at=give_up_at)
-            except OverrunError:
-                return _out_of_time("The search did not stop by itself and was left.")
-            except MemoryError:
-                return Verdict(Status.UNKNOWN, Reason.MEMORY_LIMIT, "The system has no more memory to give.")
+        request = self.request
+        return wait_for(self.work, self, request.started, request.options.timeout, quiet=request.quiet)
 
 
 def run(request: Request) -> ExitCode:
@@ -160,10 +142,6 @@ def exit_code(verdict: Verdict) -> ExitCode:
     if verdict.status.decided:
         return ExitCode.DECIDED
     return ExitCode.INTERRUPTED if verdict.reason is Reason.INTERRUPTED else ExitCode.UNDECIDED
-
-
-def _out_of_time(detail: str) -> Verdict:
-    return Verdict(Status.TIMEOUT, Reason.TIME_LIMIT, detail)
 
 
 def _prepare(request: Request) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from slir_milp.errors import QueryError
-from slir_milp.query.formula import Formula, Interval, surely_holds, worst_violation
+from slir_milp.query.formula import Atom, Formula, Interval, surely_holds, worst_violation
 from slir_milp.query.numbers import to_fraction
 
 
@@ -32,6 +32,18 @@ class Query:
     formula: Formula
     sha256: str = field(default="", compare=False)
     source: str = field(default="", compare=False)
+
+    @property
+    def mentions_outputs(self) -> bool:
+        """Whether any inequality has an output."""
+        todo: list[Formula] = [self.formula]
+        while todo:
+            part = todo.pop()
+            if not isinstance(part, Atom):
+                todo += part.parts
+            elif part.terms and part.terms[-1][0] >= self.inputs:
+                return True
+        return False
 
     def check_fits(self, input_size: int, output_size: int) -> None:
         """Refuse a network of other sizes.

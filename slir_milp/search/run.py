@@ -23,7 +23,7 @@ from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
 from slir_milp.search.proof import Proof
-from slir_milp.search.replay import Replayer
+from slir_milp.search.replay import Replayer, RunsNetwork
 from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
 from slir_milp.search.state import State
 from slir_milp.search.target import Charges, GrowingCharges, OutputBounds, Root, root_of
@@ -51,6 +51,7 @@ def verify(
     cancel: threading.Event | None = None,
     proof: str | os.PathLike[str] | None = None,
     activations: str = "",
+    runtime: RunsNetwork | None = None,
 ) -> Verdict:
     """Decide whether some input of a network meets a query.
 
@@ -70,6 +71,9 @@ def verify(
         Where to write a proof of the answer, if it is ``sat`` or ``unsat``; what is there before is removed.
     activations
         SHA-256 of the file that declares the activations of one's own that the network uses, for the proof.
+    runtime
+        What computes the deployed network's outputs at a point, by which witnesses are replayed; by default, the
+        network's file on its own runtime.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def verify(
     """
     if not isinstance(network, Network) or not isinstance(query, Query):
         raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return _Run(network, query, options or Options(), progress, cancel, proof, activations).verdict()
+    return _Run(network, query, options or Options(), progress, cancel, proof, activations, runtime).verdict()
 
 
 _MOST_DIVISIONS = 12
@@ -104,6 +108,7 @@ class _Run:
     cancel: threading.Event | None
     proof_path: str | os.PathLike[str] | None = None
     activations: str = ""
+    runtime: RunsNetwork | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -113,7 +118,7 @@ class _Run:
             self.options.memory_limit,
             self.cancel or threading.Event(),
         )
-        self.replayer = Replayer(self.network, self.query)
+        self.replayer = Replayer(self.network, self.query, self.runtime)
         self.only_box: Box | None = None
         self.query.check_fits(self.network.input_size, self.network.output_size)
         self.proof: Proof | None = None

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
     TOO_SMALL = "some regions could not be decided and are too small to be split, or nothing in them is left to split"
     EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
+    UNBOUNDED = "no input was found that meets the query, but it leaves inputs without bounds"
+    NOT_CONFIRMED = "a witness was found, but the models themselves do not confirm it"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
 
 
