@@ -77,8 +77,15 @@ class Runtime:
     @classmethod
     def as_written(cls, model: bytes, name: str, activations: Registry | None = None) -> Runtime:
         """Runtime of an ONNX model in memory, without optimizations; errors call it by the given name."""
+        return cls.of_model(model, name, activations, optimized=False)
+
+    @classmethod
+    def of_model(
+        cls, model: bytes, name: str, activations: Registry | None = None, *, optimized: bool = True
+    ) -> Runtime:
+        """Runtime of an ONNX model in memory; errors call it by the given name."""
         runtime = cls.__new__(cls)
-        runtime._runner = _OnnxRunner(model, name, activations, optimized=False)
+        runtime._runner = _OnnxRunner(model, name, activations, optimized=optimized)
         return runtime
 
     @property

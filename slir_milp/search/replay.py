@@ -26,7 +26,7 @@ class Replayer:
     Parameters
     ----------
     network, query
-        The problem.  A network that was not read from a file is replayed in float32 by NumPy.
+        The problem.  A network that was made of arrays is replayed by NumPy, in the type of its inputs.
     """
 
     def __init__(self, network: Network, query: Query) -> None:
@@ -92,10 +92,12 @@ class Replayer:
         return self._query.violation(x, y)
 
     def _run(self, x: Vector) -> Vector:
-        if not self._network.source:
-            return run_in_float32(self._network, x)
-        if self._runtime is None:
+        if not self._network.source and not self._network.model:
+            return self._network(x) if self._double() else run_in_float32(self._network, x)
+        if self._runtime is None and self._network.source:
             self._runtime = Runtime(self._network.source, self._network.activations)
+        elif self._runtime is None:
+            self._runtime = Runtime.of_model(self._network.model, "the model", self._network.activations)
         return np.asarray(self._runtime.outputs(x), dtype=np.float64)
 
     def _placed(self, x: Vector, box: Box) -> list[Fraction]:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from slir_milp.search.explore import Search
 from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
+from slir_milp.search.problem import Problem
 from slir_milp.search.proof import Proof
 from slir_milp.search.replay import Replayer
 from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
@@ -41,9 +43,34 @@ from slir_milp.search.verdict import (
 )
 
 
+@overload
+def verify(
+    network: Problem,
+    *,
+    options: Options | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    proof: str | os.PathLike[str] | None = None,
+    activations: str = "",
+) -> Verdict: ...
+
+
+@overload
 def verify(
     network: Network,
     query: Query,
+    options: Options | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    proof: str | os.PathLike[str] | None = None,
+    activations: str = "",
+) -> Verdict: ...
+
+
+def verify(
+    network: Network | Problem,
+    query: Query | None = None,
     options: Options | None = None,
     *,
     progress: ProgressCallback | None = None,
@@ -55,10 +82,10 @@ def verify(
 
     Parameters
     ----------
-    network
-        The network, from :func:`slir_milp.load_network`.
-    query
-        The query, from :func:`slir_milp.load_query`.
+    network, query
+        A network, from :func:`slir_milp.load_network` or :meth:`slir_milp.Network.from_layers`, and a query, from
+        :func:`slir_milp.load_query`, :func:`slir_milp.parse_query` or :meth:`slir_milp.Query.box`; or a
+        :class:`slir_milp.Problem` that has both.
     options
         Limits, engine, threads; the defaults decide as fast as is known.
     progress
@@ -84,8 +111,12 @@ def verify(
     ProofError
         The proof cannot be written.
     """
+    if isinstance(network, Problem) and query is None:
+        query, network = network.query, network.network
     if not isinstance(network, Network) or not isinstance(query, Query):
-        raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
+        raise OptionError(
+            "verify takes a network (from load_network) and a query (from load_query), in this order, or a Problem"
+        )
     return _Run(network, query, options or Options(), progress, cancel, proof, activations).verdict()
 
 
