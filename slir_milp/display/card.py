@@ -12,8 +12,12 @@ from html import escape
 MOST_ROWS = 24
 """Rows of a table that are shown; a last row tells how many there are besides."""
 
-_CELL = "padding:0.15em 0.8em 0.15em 0;text-align:left;vertical-align:top;background:transparent;border:0"
+_CELL = (
+    "padding:0.15em 0.8em 0.15em 0;text-align:left;vertical-align:top;background:transparent;border:0;"
+    "color:inherit;font:inherit"
+)
 _NUMBER = _CELL.replace("text-align:left", "text-align:right;font-variant-numeric:tabular-nums")
+_OPEN = '<table style="border-collapse:collapse;margin:0.3em 0;color:inherit">'
 _RULE = "border-bottom:1px solid currentColor"
 
 
@@ -48,7 +52,7 @@ def card(
             f'<td style="{_CELL}">{escape(value)}</td></tr>'
             for name, value in shown
         )
-        parts.append(f'<table style="border-collapse:collapse;margin:0.3em 0">{lines}</table>')
+        parts.append(f'<table style="border-collapse:collapse;margin:0.3em 0;color:inherit">{lines}</table>')
     if columns:
         parts.append(_table(columns, rows))
     return "".join(parts) + "</div>"
@@ -68,5 +72,5 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     hidden = len(rows) - MOST_ROWS
     if hidden > 0:
         body += f'<tr><td colspan="{len(columns)}" style="{_CELL}">and {hidden:,} more</td></tr>'
-    table = '<table style="border-collapse:collapse;margin:0.3em 0">'
+    table = '<table style="border-collapse:collapse;margin:0.3em 0;color:inherit">'
     return f"{table}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -167,4 +167,10 @@ class Problem:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        return card("Problem") + "<br>" + self.network._repr_html_() + "<br>" + self.query._repr_html_()
+        facts = [
+            ("network", repr(self.network)[1:-1].removeprefix("Network: ")),
+            ("", self.network.source),
+            ("query", repr(self.query)[1:-1].removeprefix("Query: ")),
+            ("", self.query.source),
+        ]
+        return card("Problem", facts)
