@@ -106,6 +106,29 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             cluster=arguments.cluster,
         )
         return verify.run(request)
+    if arguments.command == "bounds":
+        from slir_milp.commands import bounds
+        from slir_milp.commands.arguments import bytes_of
+
+        return bounds.run(
+            bounds.Request(
+                network=arguments.network,
+                box=arguments.box,
+                lower=arguments.lower,
+                upper=arguments.upper,
+                functionals=tuple(arguments.functional),
+                tolerance=arguments.tolerance,
+                timeout=arguments.timeout,
+                memory_limit=bytes_of(arguments.memory_limit),
+                jobs=arguments.jobs,
+                seed=arguments.seed,
+                json=arguments.json,
+                quiet=arguments.quiet,
+                check_network=not arguments.no_network_check,
+                started=started,
+                activations=arguments.activations,
+            )
+        )
     if arguments.command == "check":
         from slir_milp.commands import check
 

@@ -19,6 +19,7 @@ FOLDERS = {
 # Each may import those in the lines above its own, and nothing in its own line but itself.
 LAYERS = (
     {"_version", "errors"},
+    {"display"},
     {"activations"},
     {"network", "query"},
     {"compose"},

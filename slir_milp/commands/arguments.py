@@ -46,6 +46,17 @@ the first line of stdout:
   timeout  undecided when the time was over
 
 """
+_BOUNDS = """\
+examples:
+  slir-milp bounds network.onnx --box query.vnnlib
+  slir-milp bounds network.onnx --lower=-1,0 --upper=1,0.5 --timeout 10
+  slir-milp bounds network.onnx --box query.vnnlib --functional=1,-1,0
+
+No value lies outside of the proven ends, and the range reaches from one attained end to
+the other. The table may be had at any time: by --timeout, or by Ctrl-C. The exit code is
+0 when every gap is within the tolerance.
+
+"""
 _CHECK = """\
 examples:
   slir-milp check run.proof network.onnx query.vnnlib
@@ -166,6 +177,7 @@ def build_parser() -> Parser:
     _add_verify(commands)
     _add_check(commands)
     _add_show_proof(commands)
+    _add_bounds(commands)
     _add_bench(commands)
     _add_report(commands)
     _add_subproblems(commands)
@@ -178,6 +190,11 @@ def build_parser() -> Parser:
     return parser
 
 
+def bytes_of(megabytes: float | None) -> int | None:
+    """A limit of memory as the search takes it."""
+    return None if megabytes is None else int(megabytes * _BYTES_PER_MB)
+
+
 def options(arguments: argparse.Namespace) -> Options:
     """The options of ``verify`` and ``bench``.
 
@@ -186,10 +203,9 @@ def options(arguments: argparse.Namespace) -> Options:
     OptionError
         A value makes no sense.
     """
-    memory: float | None = arguments.memory_limit
     return Options(
         timeout=arguments.timeout,
-        memory_limit=None if memory is None else int(memory * _BYTES_PER_MB),
+        memory_limit=bytes_of(arguments.memory_limit),
         engine=Engine(arguments.engine),
         splitting=Splitting(arguments.split),
         slopes=SlopeRule(arguments.slopes),
@@ -210,6 +226,28 @@ def _add_verify(commands: Subparsers) -> None:
     _add_cluster(verify)
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
+
+
+def _add_bounds(commands: Subparsers) -> None:
+    bounds = _command(commands, "bounds", "enclose the ranges of a network's outputs", _BOUNDS + _EXIT_CODES)
+    bounds.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    group = bounds.add_argument_group("the set of inputs")
+    box = "a VNN-LIB file, whose conditions on the inputs are meant and no others"
+    group.add_argument("--box", type=Path, metavar="QUERY", help=box)
+    group.add_argument("--lower", type=_vector, metavar="NUMBERS", help="in its place the lower ends, joined by commas")
+    group.add_argument("--upper", type=_vector, metavar="NUMBERS", help="and the upper ends")
+    functional = "coefficients of a linear functional of the outputs; may be given several times (default: each output)"
+    bounds.add_argument("--functional", type=_vector, action="append", default=[], metavar="NUMBERS", help=functional)
+    tolerance = "end when every gap is at most this share of the range (default: %(default)s)"
+    bounds.add_argument("--tolerance", type=_share, default=1e-3, metavar="T", help=tolerance)
+    bounds.add_argument("--timeout", type=_positive, metavar="S", help="seconds for the whole run (default: no limit)")
+    bounds.add_argument("--memory-limit", type=_positive, metavar="MB", help="most resident memory, in 10^6 bytes")
+    bounds.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
+    bounds.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
+    _add_own_activations(bounds)
+    bounds.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
+    bounds.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
+    _add_network_check(bounds)
 
 
 def _add_check(commands: Subparsers) -> None:
@@ -436,6 +474,10 @@ def _positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
     return value
+
+
+def _vector(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in text.split(","))
 
 
 def _share(text: str) -> float:

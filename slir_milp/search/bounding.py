@@ -30,6 +30,7 @@ from slir_milp.search.roots import neurons_to_sharpen
 from slir_milp.search.run import available_cores
 from slir_milp.search.splitting import choose
 from slir_milp.search.state import STAGES, State
+from slir_milp.search.target import root_of
 from slir_milp.search.verdict import Options, Reason, Splitting, Statistics
 
 _WORK_PER_DIVE = 2.5e8
@@ -107,17 +108,16 @@ class Bounding:
 
     def _open(self) -> Reason | None:
         """Bound every functional over every box; the limit that ended it, if any."""
+        roots = [root_of(self._network, box.lower, box.upper) for box in self._question.boxes]
+        for minimum in self._minima:
+            minimum.cover(roots)
         found: list[Patch] = []
         for box in self._question.boxes:
             self._attain(0.5 * box.lower + 0.5 * box.upper, self._places[id(box)])
             for patch in patches(self._network, box, self._settings, self._limits):
-                for minimum in self._minima:
-                    minimum.cover(patch)
                 found.append(patch)
                 if (reason := self._limits.reached()) is not None:
                     return reason
-        for minimum in self._minima:
-            minimum.covered()
         for m, minimum in enumerate(self._minima):
             for p, patch in enumerate(found):
                 if (reason := self._limits.reached()) is not None:

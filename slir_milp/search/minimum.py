@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -156,7 +156,6 @@ class Minimum:
         self._leaves = math.inf
         self._heap: list[OpenPart] = []
         self._busy: dict[int, float] = {}
-        self._bound_by_intervals = math.inf
 
     # --- from above --------------------------------------------------------------------------------------------------
 
@@ -174,15 +173,11 @@ class Minimum:
 
     # --- from below --------------------------------------------------------------------------------------------------
 
-    def cover(self, patch: Patch) -> None:
-        """Take a patch into the set by what intervals tell of it."""
+    def cover(self, roots: Sequence[Root]) -> None:
+        """Take in what intervals tell of the whole set: from now on there is a lower bound."""
         functional = Affine(self.row.coefficients, self.row.constants)
-        low, _ = affine_interval(functional, patch.root.output_lower, patch.root.output_upper)
-        self._bound_by_intervals = min(self._bound_by_intervals, float(low[0]))
-
-    def covered(self) -> None:
-        """Say that every patch has been taken in: from now on there is a lower bound."""
-        self.lower = max(self.lower, self._bound_by_intervals)
+        lows = [affine_interval(functional, root.output_lower, root.output_upper)[0] for root in roots]
+        self.lower = max(self.lower, min(float(low[0]) for low in lows))
 
     def give_up(self, bound: float) -> None:
         """Count a region among those that nothing more can be done about."""

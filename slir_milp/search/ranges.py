@@ -6,20 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from slir_milp.display import card, draw_intervals
 from slir_milp.errors import OptionError
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box
 from slir_milp.search.verdict import MOST_JOBS, Reason, Statistics
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranges:
     """What is known of the ranges of some functionals of the outputs over a set of inputs, ``k`` of them.
 
@@ -82,6 +87,69 @@ class Ranges:
     def is_within_tolerance(self) -> bool:
         """Whether every range is known as well as was asked for."""
         return self.reason is Reason.WITHIN_TOLERANCE
+
+    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
+        """Name, outer and inner ends from left to right, and gap of every functional, as text.
+
+        Outer ends are rounded outward, and inner ends inward, so that what is shown is true as well.
+        """
+        ends = (self.lower, self.attained_lower, self.attained_upper, self.upper)
+        rounded = [[_rounded(value, up) for value in side] for side, up in zip(ends, _DIRECTIONS, strict=True)]
+        return [
+            (name, low, inner_low, inner_high, high, _share(gap))
+            for name, low, inner_low, inner_high, high, gap in zip(
+                self.names, *rounded, self.relative_gap.tolist(), strict=True
+            )
+        ]
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the ranges: a thick bar where values are attained, a thin one where they may be.
+
+        Parameters
+        ----------
+        axes
+            Where to draw; a new figure of matplotlib by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What was drawn on.
+
+        Raises
+        ------
+        OptionError
+            Matplotlib is not installed.
+        """
+        outer, inner = (self.lower, self.upper), (self.attained_lower, self.attained_upper)
+        return draw_intervals(self.names, outer, inner, axes)
+
+    def __repr__(self) -> str:
+        return f"<Ranges of {len(self)}: {self.reason or 'still running'} ({self.statistics.seconds:.2f} s)>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        counts = self.statistics
+        facts = [
+            ("reason", str(self.reason or "still running")),
+            ("regions", f"{counts.regions:,}"),
+            ("seconds", f"{counts.seconds:.2f}"),
+        ]
+        return card("Ranges", facts, columns=COLUMNS, rows=self.rows())
+
+
+COLUMNS = ("functional", "proven ≥", "attained ≤", "attained ≥", "proven ≤", "gap")
+"""Heads of :meth:`Ranges.rows`."""
+
+_DIRECTIONS = (False, True, False, True)
+_DOWN, _UP = Context(prec=6, rounding=ROUND_FLOOR), Context(prec=6, rounding=ROUND_CEILING)
+
+
+def _rounded(value: float, up: bool) -> str:
+    return f"{(_UP if up else _DOWN).create_decimal(float(value)):g}"
+
+
+def _share(gap: float) -> str:
+    return f"{100 * gap:.2g} %" if gap < 10 else "large"
 
 
 RangesCallback: TypeAlias = Callable[[Ranges], None]
