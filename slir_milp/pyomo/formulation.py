@@ -74,7 +74,7 @@ class Detail:
         nodes = np.cos(np.pi * (2.0 * np.arange(self.lines) + 1.0) / (2.0 * self.lines))
         chosen = [x for x in self.touching if lower <= x <= upper]
         places = np.concatenate([0.5 * lower + 0.5 * upper + 0.5 * (upper - lower) * nodes, chosen])
-        return np.clip(places, lower, upper)
+        return np.asarray(np.clip(places, lower, upper))
 
 
 @dataclass(frozen=True, eq=False)
