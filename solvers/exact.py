@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from slir_milp.solvers.protocol import LinearProgram, Vector
 
-MOST_BASIC = 250
-"""Basic columns beyond which no exact answer is looked for: the equations then take two seconds and more."""
+MOST_BASIC = 180
+"""Basic columns beyond which no exact answer is looked for: the equations then take more than a second."""
 _MOST_PIVOTS = 40
 _TOLERANCE = 1e-10
 

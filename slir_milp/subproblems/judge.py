@@ -24,6 +24,7 @@ class Judgement(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     UNJUDGED = "unjudged"
+    UNCLEAR = "unclear"
     FAILED = "failed"
     STOPPED = "stopped"
     REFUSED = "refused"
@@ -52,6 +53,8 @@ def judge(entry: Entry, status: Status, objective: float, tolerance: float = TOL
     """
     if status in _STOPS:
         return Judgement.STOPPED, ""
+    if status is Status.UNCLEAR:
+        return Judgement.UNCLEAR, ""
     if status not in _CLAIMS:
         return Judgement.FAILED, ""
     if status is Status.UNBOUNDED:  # every recorded program is bounded: its rows are

@@ -25,6 +25,24 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
+def repair(kind: type[DataclassInstance], path: Path) -> None:
+    """Cut off a last line that a killed run left half written; other files are left alone.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read or written.
+    """
+    if not path.exists():
+        return
+    header = ",".join(columns(kind)).encode()
+    with open(path, "r+b") as file:
+        content = file.read()
+        is_ours = content.startswith(header) or header.startswith(content)
+        if is_ours and not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)
+
+
 def columns(kind: type[DataclassInstance]) -> list[str]:
     """The header of a file of such lines."""
     return [field.name for field in fields(kind)]
@@ -65,8 +83,7 @@ def read_lines(kind: type[T], path: Path, *enums: type[StrEnum]) -> tuple[T, ...
 class Appender(Generic[T]):
     """A file of such lines, open for appending.
 
-    A last line that a killed run left half written is cut off when the file is opened, and what is appended is handed
-    to the operating system at once.
+    What is appended is handed to the operating system at once.  To be opened after :func:`repair`.
 
     Raises
     ------
@@ -76,11 +93,9 @@ class Appender(Generic[T]):
 
     def __init__(self, kind: type[T], path: Path) -> None:
         self._path = path
-        header = ",".join(columns(kind))
-        _repair(path, header.encode())
         self._file: IO[str] = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (see close)
         if self._file.tell() == 0:
-            self._file.write(f"{header}\n")
+            self._file.write(",".join(columns(kind)) + "\n")
             self._file.flush()
 
     def append(self, line: T) -> None:
@@ -101,13 +116,3 @@ class Appender(Generic[T]):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _repair(path: Path, header: bytes) -> None:
-    if not path.exists():
-        return
-    with open(path, "r+b") as file:
-        content = file.read()
-        is_ours = content.startswith(header) or header.startswith(content)
-        if is_ours and not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)

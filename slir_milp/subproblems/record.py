@@ -12,9 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from slir_milp.bounds.magnitude import slack
 from slir_milp.lp.observer import Subproblem
-from slir_milp.lp.proposal import certify, propose, read_duals
+from slir_milp.lp.proposal import propose, read_duals
 from slir_milp.network.normal_form import Network
 from slir_milp.query import And, Atom, Query, clauses
 from slir_milp.search import Engine, Options, Verdict
@@ -22,6 +21,7 @@ from slir_milp.search import Status as Verdicts
 from slir_milp.solvers import Status, solver
 from slir_milp.solvers.exact import Finding, dual_bound, enclosure, solve_exactly
 from slir_milp.solvers.exact_integer import solve_integer_exactly
+from slir_milp.subproblems.certified import bound_of
 from slir_milp.subproblems.store import Entry, Store
 
 _MOST_CLAUSES = 256
@@ -163,8 +163,8 @@ class _Recorder:
             reference=finding.value,
             lower=lower,
             upper=upper,
-            certified=None if certified is None else certified / relaxation.objective_scale,
-            proven=certified is not None and certified > 0,
+            certified=certified / relaxation.objective_scale if math.isfinite(certified) else None,
+            proven=certified > 0,
             scale=relaxation.objective_scale,
             note=note,
         )
@@ -217,7 +217,7 @@ def is_refuted(subproblem: Subproblem) -> bool:
     return bool(verify(network, query, Options(timeout=_SECONDS_OF_BOUNDS, jobs=1)).status is Verdicts.UNSAT)
 
 
-def _certified(subproblem: Subproblem) -> float | None:
+def _certified(subproblem: Subproblem) -> float:
     """The bound of the region by the linear program's duals, in the unit of the query's rows."""
     network, rows, region, neurons = subproblem.network, subproblem.rows, subproblem.region, subproblem.neurons
     if subproblem.is_integer:
@@ -225,10 +225,8 @@ def _certified(subproblem: Subproblem) -> float | None:
     else:
         proposal = read_duals(network, region, neurons, subproblem.relaxation, subproblem.solution)
     if proposal is None:
-        return None
-    charges = slack(network, region.lower, region.upper)
-    bound, _ = certify(network, charges, rows, region, neurons, proposal)
-    return bound if math.isfinite(bound) else None
+        return -math.inf
+    return bound_of(network, rows, region, neurons, proposal)
 
 
 def _extent(query: Query) -> float:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from slir_milp.errors import SlirError
 from slir_milp.subproblems.judge import Judgement
-from slir_milp.subproblems.lines import Appender, read_lines
+from slir_milp.subproblems.lines import Appender, read_lines, repair
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,9 @@ class ResultsFile:
         if path is None:
             return
         try:
-            self._file = Appender(Result, path)
+            repair(Result, path)
             self.kept = read_lines(Result, path, Judgement)
+            self._file = Appender(Result, path)
         except OSError as error:
             raise SlirError(f"{path} cannot be opened: {error.strerror or error}.") from error
         except ValueError as error:

@@ -27,7 +27,7 @@ from slir_milp.network.cache import can_be_packed, pack, unpack
 from slir_milp.network.normal_form import Network
 from slir_milp.solvers import LinearProgram
 from slir_milp.solvers.mps import read_mps, write_mps
-from slir_milp.subproblems.lines import Appender, read_lines
+from slir_milp.subproblems.lines import Appender, read_lines, repair
 
 INDEX = "index.csv"
 
@@ -60,7 +60,7 @@ class Entry:
         bounds, ``None`` on a side where there is none.
     certified
         The bound that the recording solver's duals give after backward evaluation, in the unit of the program's
-        objective: at most the query's largest row everywhere in the region.  ``None`` without duals.
+        objective: at most the query's largest row everywhere in the region.  ``None`` if there is none.
     proven
         Whether such a bound proves that the region holds no counterexample.
     scale
@@ -123,8 +123,9 @@ class Store:
         try:
             for part in ("programs", "regions", "networks"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
+            repair(Entry, folder / INDEX)
+            self._count = len(read_index(folder)) if (folder / INDEX).exists() else 0
             self._file = Appender(Entry, folder / INDEX)
-            self._count = len(read_index(folder))
         except OSError as error:
             raise SlirError(f"{folder} cannot hold recorded programs: {error.strerror or error}.") from error
 

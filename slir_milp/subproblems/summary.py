@@ -19,6 +19,7 @@ HEADINGS = (
     "right",
     "wrong",
     "unjudged",
+    "unclear",
     "failed",
     "stopped",
     "refused",
