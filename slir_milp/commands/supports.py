@@ -84,9 +84,7 @@ CAPABILITIES = (
     Capability("vnnlib-versions", "oldest and newest version of VNN-LIB", _always("2.0", "2.1")),
     Capability("hidden-node-theories", "theories of hidden nodes", _always("NH", "H")),
     Capability("multiple-input-output-theories", "theories of inputs and outputs", _always("SIO", "MIO")),
-    Capability(
-        "multiple-network-theories", "theories of several networks", _always("SNET", "MENET", "MINET", "MNET")
-    ),
+    Capability("multiple-network-theories", "theories of several networks", _always("SNET", "MENET", "MINET", "MNET")),
     Capability("multiple-node-comparison-theories", "theories of comparisons between nodes", _always("SNC", "MNC")),
     Capability("arithmetic-complexity-theories", "theories of arithmetic", _always("BND", "OUTC", "LIN", "POLY")),
     Capability("optimised-disjunctive-reasoning", "whether (or ...) is best left to this solver", _always("true")),
