@@ -107,17 +107,19 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
 
         return show_proof.run(arguments.proof, arguments.out, only_summary=arguments.summary)
     if arguments.command == "bench":
-        from slir_milp.bench import Settings
+        from slir_milp.bench import Selection
         from slir_milp.commands import bench
 
-        settings = Settings(
-            folder=arguments.folder,
-            options=options(arguments),
-            out=arguments.out,
-            only=arguments.only,
-            limit=arguments.limit,
+        return bench.run(
+            bench.Request(
+                selection=Selection(tuple(arguments.folder), arguments.only, arguments.limit),
+                options=options(arguments),
+                out=arguments.out,
+                results=arguments.results,
+                parallel=arguments.parallel,
+                activations=arguments.activations,
+            )
         )
-        return bench.run(settings, isolate=arguments.isolate, activations=arguments.activations)
     if arguments.command == "info":
         from slir_milp.commands import info
 

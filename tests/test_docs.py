@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from stand_in import SAT
 
-from slir_milp.bench import Row
 from slir_milp.cli import main
 from slir_milp.commands.arguments import build_parser
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.report.document import document
+from slir_milp.report.results import Row
 from slir_milp.search.verdict import Options
 
 ROOT = Path(__file__).parent.parent

@@ -30,7 +30,7 @@ _EXAMPLES = """\
 examples:
   slir-milp verify network.onnx query.vnnlib --timeout 60
   slir-milp problems list
-  slir-milp bench acasxu --timeout 60 --out results.csv
+  slir-milp bench acasxu --timeout 60 --results results
 
 """
 _VERIFY = """\
@@ -70,12 +70,14 @@ or 3/4. Showing a proof checks nothing.
 """
 _BENCH = """\
 examples:
-  slir-milp bench acasxu --timeout 60 --out results.csv
-  slir-milp bench acasxu --only '*prop_3*' --isolate
+  slir-milp bench acasxu --timeout 60
+  slir-milp bench acasxu --only '*prop_3*' --out results.csv
+  slir-milp bench benchmarks --timeout 20 --memory-limit 4000 --results results
 
-The folder has an instances.csv (network, query, seconds allowed; no header) and may
-have a truth.csv with published verdicts. An instance gets the lesser of --timeout and
-its own limit. Run again with the same --out, the command goes on where it stopped.
+A set is a folder with an instances.csv (network, query, seconds allowed; no header); it may
+have a truth.csv with published verdicts. An instance gets the lesser of --timeout and its
+own limit. Without --results, all are decided in this process. Run again with the same
+--results or --out, the command goes on where it stopped, or was killed.
 
 """
 _PROBLEMS = """\
@@ -230,14 +232,20 @@ def _add_show_proof(commands: Subparsers) -> None:
 
 
 def _add_bench(commands: Subparsers) -> None:
-    bench = _command(commands, "bench", "decide every instance of a benchmark folder", _BENCH + _EXIT_CODES)
-    bench.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with an instances.csv")
+    bench = _command(commands, "bench", "decide every instance of some benchmark sets", _BENCH + _EXIT_CODES)
+    folder = "a folder with an instances.csv, or a folder of such folders"
+    bench.add_argument("folder", type=Path, nargs="+", metavar="FOLDER", help=folder)
     _add_own_activations(bench)
     _add_options(bench, "most seconds for any one instance (default: the instance's own limit)")
-    bench.add_argument("--out", type=Path, metavar="CSV", help="write a row as each instance ends; rows there are kept")
-    bench.add_argument("--isolate", action="store_true", help="run each instance in a process of its own")
+    kept = bench.add_mutually_exclusive_group()
+    results = "a campaign: each instance in a process of its own; all that is known of it is kept in DIR"
+    kept.add_argument("--results", type=Path, metavar="DIR", help=results)
+    out = "write a row as each instance ends, all in this process; rows there are kept"
+    kept.add_argument("--out", type=Path, metavar="CSV", help=out)
+    parallel = "instances of a campaign at a time; they share the cores (default: 1)"
+    bench.add_argument("--parallel", type=_count, default=1, metavar="N", help=parallel)
     bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
-    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these")
+    bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these, in each set")
 
 
 def _add_report(commands: Subparsers) -> None:
