@@ -11,7 +11,7 @@ from slir_milp.report.drawing.svg import PALETTE, document, element, hatching, n
 from slir_milp.report.drawing.values import Values
 
 _SIDE = 460.0
-_LEFT, _TOP, _BELOW, _LEGEND = 78.0, 14.0, 56.0, 262.0
+_LEFT, _TOP, _BELOW, _LEGEND = 78.0, 14.0, 56.0, 282.0
 
 
 @dataclass(frozen=True)

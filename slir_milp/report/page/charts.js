@@ -128,6 +128,7 @@ function explorable(svg, { find, step, show, enter }) {
       event.preventDefault();
       at(step(current, ...direction), true);
     } else if (event.key === "Enter" && current !== null && enter) {
+      event.preventDefault();  // (or what gets the focus would be pressed)
       enter(current);
     } else if (event.key === "Escape") {
       at(null, false);

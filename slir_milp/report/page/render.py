@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from slir_milp._version import __version__
@@ -25,6 +26,9 @@ from slir_milp.report.page.published import published_times
 from slir_milp.report.page.source import Results
 from slir_milp.report.results import Outcome
 from slir_milp.report.text import plural, seconds
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _MOST_NAMED = 12
 _SCRIPTS = ("state.js", "charts.js", "table.js", "page.js")
@@ -60,17 +64,9 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
     ModuleNotFoundError
         Jinja2 is not installed.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["file"] = _file
+    template = _template()
     style = _asset("report.css")
     script = "\n".join(_asset(name) for name in _SCRIPTS)
     rows = results.rows
@@ -79,7 +75,7 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
     wrong = [(row, row_id(row)) for row in rows if row.outcome is Outcome.WRONG]
     clashes = contradictions(rows)
     counts = tallies(rows)
-    return environment.get_template("page.html").render(
+    return template.render(
         policy=_policy(style, script),
         version=__version__,
         title=title,
@@ -100,6 +96,21 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
         facts=list(_facts(results)),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["file"] = _file
+    return environment.get_template("page.html")
 
 
 def _asset(name: str) -> str:
