@@ -231,6 +231,31 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 pictures=tuple(arguments.picture),
             )
         )
+    if arguments.command == "map":
+        from slir_milp.commands import map as decision_map
+
+        return decision_map.run(
+            decision_map.Request(
+                network=arguments.network,
+                out=arguments.out,
+                x=arguments.x,
+                y=arguments.y,
+                fixed=tuple(arguments.fix),
+                least=arguments.classes == "min",
+                labels=tuple(arguments.label),
+                shown=tuple(arguments.shown),
+                title=arguments.title,
+                depth=arguments.depth,
+                effort=arguments.effort,
+                jobs=arguments.jobs,
+                timeout=arguments.timeout,
+                activations=arguments.activations,
+            )
+        )
+    if arguments.command == "tree":
+        from slir_milp.commands import tree
+
+        return tree.run(arguments.proof, arguments.out, arguments.title)
     if arguments.command == "relax":
         from slir_milp.commands import relax
 

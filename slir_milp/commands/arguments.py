@@ -151,6 +151,28 @@ linear; curves are enclosed by lines, and then only infeasible tells anything. T
 of its variables are explained in OUT.json. Needs the package pyomo.
 
 """
+_MAP = """\
+examples:
+  slir-milp map network.onnx --x X_0=-0.5:0 --y X_1=-0.5:0.5 --fix X_2=0.1 --out map.svg
+  slir-milp map network.onnx --x X_0=-0.5:0 --y X_1=-0.5:0.5 --fix X_2=0:0.1 --out map.svg \\
+      --label 'X_0=distance (m)' --shown X_0=0:5000 --label 'Y_0=clear of conflict'
+
+Colour tells which output is least (or greatest, with --classes max). It is solid where that
+is proven for the whole cell and every value of the other inputs in their ranges, and hatched
+elsewhere. Ctrl-C, or --timeout, gives the picture so far. A .json file has the data, for
+report.
+
+"""
+_TREE = """\
+examples:
+  slir-milp tree run.proof --out tree.svg
+  slir-milp tree run.proof --out results/pictures/tree.json
+
+The root is on top, and a node is as wide as it has leaves below it. Point at a node to read
+what is split there, and where. A .json file has the data, for report. Drawing a proof checks
+nothing.
+
+"""
 _NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
 _QUERY_HELP = "a VNN-LIB file, or one packed as .gz"
 _BYTES_PER_MB = 1_000_000
@@ -183,6 +205,8 @@ def build_parser() -> Parser:
     _add_subproblems(commands)
     _add_bench_solvers(commands)
     _add_export(commands)
+    _add_map(commands)
+    _add_tree(commands)
     _add_info(commands)
     _add_relax(commands)
     _add_activations(commands)
@@ -353,6 +377,42 @@ def _add_export(commands: Subparsers) -> None:
     export.add_argument("--pieces", type=_count, default=1, metavar="N", help=pieces)
     _add_own_activations(export)
     _add_network_check(export)
+
+
+def _add_map(commands: Subparsers) -> None:
+    text = "draw which output a network prefers over two inputs, and where that is proven"
+    drawn = _command(commands, "map", text, _MAP + _EXIT_CODES)
+    drawn.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    drawn.add_argument("--x", required=True, metavar="X_0=LOW:HIGH", help="the input along the horizontal axis")
+    drawn.add_argument("--y", required=True, metavar="X_1=LOW:HIGH", help="the input along the vertical axis")
+    fix = "the value or the range of every other input; may be given several times"
+    drawn.add_argument("--fix", action="append", default=[], metavar="X_2=VALUE|LOW:HIGH", help=fix)
+    drawn.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the picture: .svg, or .json for its data"
+    )
+    preferred = "which output is preferred: the least (default) or the greatest"
+    drawn.add_argument("--classes", choices=["min", "max"], default="min", help=preferred)
+    label = "what is written for an input (X_0=TEXT) or an output (Y_0=TEXT); may be given several times"
+    drawn.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help=label)
+    shown = "numbers shown at the ends of an input's range, such as those in its unit; may be given several times"
+    drawn.add_argument("--shown", action="append", default=[], metavar="X_0=LOW:HIGH", help=shown)
+    drawn.add_argument("--title", default="", metavar="TEXT", help="the heading (default: of the network's name)")
+    depth = "halve cells so often along both axes at most (default: %(default)s)"
+    drawn.add_argument("--depth", type=_count, default=7, metavar="N", help=depth)
+    effort = "regions that a comparison of two outputs over a cell may take (default: %(default)s)"
+    drawn.add_argument("--effort", type=_count, default=200, metavar="N", help=effort)
+    drawn.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
+    drawn.add_argument("--timeout", type=_positive, metavar="S", help="draw what is known after S seconds")
+    _add_own_activations(drawn)
+
+
+def _add_tree(commands: Subparsers) -> None:
+    tree = _command(commands, "tree", "draw the tree of splits of a proof", _TREE + _EXIT_CODES)
+    tree.add_argument("proof", type=Path, metavar="PROOF", help="a proof of unsat, as verify --proof writes it")
+    tree.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the picture: .svg, or .json for its data"
+    )
+    tree.add_argument("--title", default="", metavar="TEXT", help="the heading (default: of the proof's name)")
 
 
 def _add_info(commands: Subparsers) -> None:

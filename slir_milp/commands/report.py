@@ -50,11 +50,15 @@ def run(request: Request) -> ExitCode:
     results = read_folder(request.folder)
     listed = sorted((request.folder / _PICTURES).glob("*.json"))
     make_way(f"--out {request.out}", request.out, (*listed, *request.pictures))
+    from slir_milp.report.drawing.files import read_picture
+
+    pictures = tuple(map(read_picture, (*listed, *request.pictures)))
     title = request.title or f"Results of {request.folder.resolve().name}"
     try:
-        from slir_milp.report.page.render import render
+        from slir_milp.report.page.render import Figure, render
 
-        page = render(results, title=title, beside=request.out.absolute().parent)
+        figures = [Figure(picture.title, picture.about, picture.svg()) for picture in pictures]
+        page = render(results, title=title, pictures=figures, beside=request.out.absolute().parent)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("jinja2", "markupsafe"):
             raise

@@ -39,8 +39,11 @@ function atMost(sorted, limit) {
 function logScale(low, high, from, to) {
   const a = Math.log10(low), b = Math.log10(high);
   const scale = (value) => from + ((Math.log10(Math.max(value, low)) - a) / (b - a)) * (to - from);
-  scale.ticks = [];
-  for (let k = Math.ceil(a - 1e-9); k <= b + 1e-9; k += 1) scale.ticks.push(10 ** k);
+  const ticks = [];
+  for (let k = Math.floor(a); k <= b; k += 1) ticks.push(...[1, 2, 5].map((m) => m * 10 ** k));
+  const within = ticks.filter((value) => value >= low * 0.999 && value <= high * 1.001);
+  const decades = within.filter((value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9);
+  scale.ticks = decades.length > 2 ? decades : within;
   return scale;
 }
 
@@ -128,6 +131,7 @@ function explorable(svg, { find, step, show, enter }) {
       event.preventDefault();
       at(step(current, ...direction), true);
     } else if (event.key === "Enter" && current !== null && enter) {
+      event.preventDefault();  // (or what gets the focus would be pressed)
       enter(current);
     } else if (event.key === "Escape") {
       at(null, false);

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from slir_milp._version import __version__
@@ -25,8 +27,12 @@ from slir_milp.report.page.source import Results
 from slir_milp.report.results import Outcome
 from slir_milp.report.text import plural, seconds
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 _MOST_NAMED = 12
 _SCRIPTS = ("state.js", "charts.js", "table.js", "page.js")
+_NOTHING = "\N{EN DASH}"
 _NAMES = {outcome: outcome.value for outcome in Outcome} | {Outcome.ERROR: "errors"}
 
 
@@ -58,17 +64,9 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
     ModuleNotFoundError
         Jinja2 is not installed.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["file"] = _file
+    template = _template()
     style = _asset("report.css")
     script = "\n".join(_asset(name) for name in _SCRIPTS)
     rows = results.rows
@@ -77,7 +75,7 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
     wrong = [(row, row_id(row)) for row in rows if row.outcome is Outcome.WRONG]
     clashes = contradictions(rows)
     counts = tallies(rows)
-    return environment.get_template("page.html").render(
+    return template.render(
         policy=_policy(style, script),
         version=__version__,
         title=title,
@@ -98,6 +96,21 @@ def render(results: Results, *, title: str, pictures: Sequence[Figure] = (), bes
         facts=list(_facts(results)),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["file"] = _file
+    return environment.get_template("page.html")
 
 
 def _asset(name: str) -> str:
@@ -155,17 +168,16 @@ def _alarm(wrong: int, clashes: int) -> str:
 
 
 def _calm(results: Results) -> str:
-    rows = results.rows
-    if not rows:
+    if not results.rows:
         return "There is nothing to compare yet."
-    right = sum(row.outcome is Outcome.RIGHT for row in rows)
-    unchecked = sum(row.outcome is Outcome.UNCHECKED for row in rows)
-    text = f"No verdict is wrong: {plural(right, 'verdict')} {'agrees' if right == 1 else 'agree'} with the published"
-    text += f" one, and {unchecked:,} more {'has' if unchecked == 1 else 'have'} none to agree with." if unchecked else (
-        " one." if right == 1 else " ones."
-    )  # fmt: skip
-    errors = sum(row.outcome is Outcome.ERROR for row in rows)
-    return text + (f" {plural(errors, 'run')} ended in an error." if errors else "")
+    counts = Counter(row.outcome for row in results.rows)
+    right, unchecked, errors = counts[Outcome.RIGHT], counts[Outcome.UNCHECKED], counts[Outcome.ERROR]
+    sentences = [f"No verdict is wrong; {right:,} {'agrees' if right == 1 else 'agree'} with published ones."]
+    if unchecked:
+        sentences.append(f"{unchecked:,} {'has' if unchecked == 1 else 'have'} none to agree with.")
+    if errors:
+        sentences.append(f"{plural(errors, 'run')} ended in an error.")
+    return " ".join(sentences)
 
 
 def _tiles(results: Results, counts: dict[tuple[str, str], Tally]) -> list[dict[str, Any]]:
@@ -210,7 +222,7 @@ def _cells(name: str, tool: str, tally: Tally) -> Iterator[_Cell]:
     yield counted(tally.sat, "sat", verdict="sat")
     yield counted(tally.unsat, "unsat", verdict="unsat")
     yield _Cell(f"{tally.seconds:,.1f}")
-    yield _Cell(f"{tally.slowest:,.2f}" if tally.solved else "–")
+    yield _Cell(f"{tally.slowest:,.2f}" if tally.solved else _NOTHING)
     yield _Cell(f"{tally.score:,}".replace("-", "−"), alarm=tally.score < 0)
 
 
@@ -232,7 +244,7 @@ def _facts(results: Results) -> Iterator[tuple[str, str]]:
     yield "Memory limit", f"{limits.memory_mb:,.0f} MB" if limits.memory_mb else "none"
     yield "At a time", f"{plural(limits.parallel, 'instance')}, {plural(limits.jobs, 'thread')} each"
     for tool in campaign.tools:
-        yield f"Tool {tool.name} {tool.version}".strip(), " ".join(tool.command) or "–"
+        yield f"Tool {tool.name} {tool.version}".strip(), " ".join(tool.command) or _NOTHING
     if campaign.versions:
         yield "Versions", ", ".join(f"{name} {version}" for name, version in campaign.versions.items())
     for entry in campaign.sets:
