@@ -5,6 +5,7 @@ pages, and the text behind the names in ``api.md``, which comes from the docstri
 """
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,21 @@ ORDER = {
     "Tutorials": ["tutorial*"],
     "Reference": ["api", "command-line", "queries", "operators", "activations", "formats", "proof-format", "problems"],
     "Why it can be relied on": ["trust", "proofs", "how-it-works", "linear-programs", "performance"],
-    "More": ["*"],
     "Decisions": ["decisions/index", "decisions/*"],
 }
-"""The order of the pages.  A new page needs no entry: it comes along where its name fits a pattern."""
+"""The order of the pages.  A new page needs no entry: it comes along where its name fits a pattern, or else last."""
 
+_SEVERAL = re.compile(r"(\s*)(\w+(?:, \w+)+)")
 _TO_PARENT = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s#]*)\)")
 
 
 def _add_contents(_app: Any, docname: str, source: list[str]) -> None:
     """Append the table of contents to the first page."""
     if docname == "index":
-        for caption, pages in ORDER.items():
+        named = [page for pages in ORDER.values() for page in pages]
+        found = sorted(page.stem for page in Path(__file__).parent.parent.glob("*.md") if page.stem != "index")
+        others = [page for page in found if not any(fnmatch(page, pattern) for pattern in named)]
+        for caption, pages in {**ORDER, **({"More": others} if others else {})}.items():
             listed = "\n".join(pages)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {caption}\n\n{listed}\n```\n"
 
@@ -60,7 +64,22 @@ def _unlink_folders(app: Any, docname: str, source: list[str]) -> None:
     source[0] = _TO_PARENT.sub(text_alone, source[0])
 
 
+def _one_by_one(_app: Any, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Let names that share a description in a docstring each have it: attributes are read one by one."""
+    n = 0
+    while n < len(lines):
+        match = _SEVERAL.fullmatch(lines[n])
+        if match is not None:
+            indent, end = len(match[1]), n + 1
+            while end < len(lines) and lines[end].startswith(" " * (indent + 1)):
+                end += 1
+            body = lines[n + 1 : end]
+            lines[n:end] = [line for name in match[2].split(", ") for line in (match[1] + name, *body)]
+        n += 1
+
+
 def setup(app: Any) -> None:
     """Tell Sphinx."""
     app.connect("source-read", _add_contents)
     app.connect("source-read", _unlink_folders)
+    app.connect("autodoc-process-docstring", _one_by_one, priority=400)  # before napoleon
