@@ -129,6 +129,14 @@ def test_a_pole_leaves_an_end_open_and_says_so() -> None:
     assert bounds(network, [0.5], [1.0]).upper[0] == pytest.approx(2.0, abs=2e-3)
 
 
+def test_a_range_of_one_value_has_no_gap() -> None:
+    network = Network.from_layers([([[1.0], [0.5]], [-5.0, -7.0], "relu"), ([[1.0, 1.0]], [1.0 / 3.0])])
+    found = bounds(network, [0.0], [1.0])
+    assert found.is_within_tolerance
+    assert found.relative_gap.tolist() == [0.0]
+    assert found.lower[0] <= 1.0 / 3.0 <= found.upper[0]
+
+
 def test_it_ends_when_it_is_told_to() -> None:
     network = load_network(problem("avoidance").network)
     box = load_query(problem("avoidance").queries[0].path).input_boxes()[0]

@@ -25,7 +25,7 @@ from slir_milp.search.frontier import Piece, Target
 from slir_milp.search.journal import Journal
 from slir_milp.search.limits import Limits
 from slir_milp.search.minimum import Minimum, OpenPart, Patch, above, below, patches
-from slir_milp.search.ranges import RangeQuestion, Ranges
+from slir_milp.search.ranges import LEAST_GAP, RangeQuestion, Ranges
 from slir_milp.search.roots import neurons_to_sharpen
 from slir_milp.search.run import available_cores
 from slir_milp.search.splitting import choose
@@ -37,8 +37,6 @@ _WORK_PER_DIVE = 2.5e8
 """Multiplications after which the next region is that with the least bound again; until then the newest."""
 
 _DIVES_PER_TURN = 8
-_LEAST_GAP = 2.0**-33
-"""Share of the largest value that is always allowed as a gap: below it rounding would have the last word."""
 _MOST_BYTES = 1.0e9
 _DEEP_DIVE = 4096
 _FIRST_ATTACK = 64
@@ -189,7 +187,7 @@ class Bounding:
         for low, high in zip(self._minima[:half], self._minima[half:], strict=True):
             width = -high.best - low.best
             if 0 <= width < math.inf:
-                allowed = max(self._question.tolerance * width, _LEAST_GAP * max(abs(low.best), abs(high.best)))
+                allowed = max(self._question.tolerance * width, LEAST_GAP * max(abs(low.best), abs(high.best)))
                 low.gap_allowed = max(low.gap_allowed, allowed)
                 high.gap_allowed = max(high.gap_allowed, allowed)
 

@@ -23,6 +23,9 @@ from slir_milp.search.verdict import MOST_JOBS, Reason, Statistics
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LEAST_GAP = 2.0**-33
+"""Share of the largest value that is always allowed as a gap: below it rounding would have the last word."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ranges:
@@ -77,10 +80,11 @@ class Ranges:
 
     @property
     def relative_gap(self) -> Vector:
-        """Shape ``(k,)``: the gap as a share of the attained range's width; zero where there is no gap at all."""
+        """Shape ``(k,)``: the gap as a share of the attained range's width; zero where it is no more than rounding."""
         width = self.attained_upper - self.attained_lower
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(self.gap == 0, 0.0, self.gap / np.maximum(width, 0.0))
+            rounding = LEAST_GAP * np.maximum(np.abs(self.attained_lower), np.abs(self.attained_upper))
+            share = np.where(self.gap <= rounding, 0.0, self.gap / np.maximum(width, 0.0))
         return np.where(np.isnan(share), np.inf, share)
 
     @property
