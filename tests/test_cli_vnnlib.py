@@ -106,6 +106,13 @@ def test_time_that_is_over(capsys, files):
     assert (code, out) == (3, "timed-out\n")
 
 
+def test_what_is_said_has_the_names_of_the_query(capsys, files):
+    arguments = ("verify", files["unsat"], "--network", f"f={files['f']}", "--engine", "milp")
+    code, out, err = call(capsys, *arguments)
+    assert "Y_" not in err and "X_" not in err
+    assert (code, out) in [(0, "unsat\n"), (3, "unknown\n")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
