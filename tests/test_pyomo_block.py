@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def curved_network(rng: np.random.Generator, widths: tuple[int, ...]) -> Network
             functions,
             rng.integers(0, len(functions), size).astype(np.int32),
         )
-        for inputs, size in zip(widths[:-2], widths[1:-1], strict=True)
+        for inputs, size in pairwise(widths[:-1])
     ]
     output = Affine(rng.normal(size=(widths[-1], widths[-2])), rng.normal(size=widths[-1]))
     return Network(tuple(layers), output, (TensorSpec("x", widths[:1]),), (TensorSpec("y", widths[-1:]),))
@@ -225,6 +226,7 @@ def test_a_pole_is_said_to_be() -> None:
 def test_without_pyomo_the_package_imports_and_says_what_is_missing() -> None:
     program = """
 import sys
+from itertools import pairwise
 sys.modules["pyomo"] = sys.modules["pyomo.environ"] = None
 import slir_milp.pyomo
 try:

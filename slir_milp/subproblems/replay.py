@@ -16,7 +16,7 @@ from slir_milp.solvers.residuals import primal_residual, residuals
 from slir_milp.subproblems.certified import certified_bound
 from slir_milp.subproblems.judge import TOLERANCE, Judgement, distance, judge
 from slir_milp.subproblems.results import Result, ResultsFile
-from slir_milp.subproblems.store import Entry, Origins, read_index, read_program
+from slir_milp.subproblems.store import Entry, Origin, Origins, read_index, read_program
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,11 @@ def replay(
             if not left or cancel.is_set():
                 continue
             program = read_program(settings.folder, entry)
+            origin = origins.of(entry) if entry.kind == "lp" else None
             for name in left:
                 if cancel.is_set():
                     break
-                result = _replayed(entry, program, chosen[name], name, settings, origins, cancel)
+                result = _replayed(entry, program, chosen[name], name, settings, origin, cancel)
                 if result is None:
                     break
                 file.append(result)
@@ -101,7 +102,7 @@ def _replayed(
     back_end: Solver,
     name: str,
     settings: Settings,
-    origins: Origins,
+    origin: Origin | None,
     cancel: threading.Event,
 ) -> Result | None:
     """The row of one program and solver; ``None`` if it was interrupted."""
@@ -121,7 +122,7 @@ def _replayed(
         if solution.status in (Status.TIME_LIMIT, Status.FAILED):
             break
     assert solution is not None  # (repeat is at least one)
-    return _row(entry, program, name, solution, times, origins, tolerance_of(back_end))
+    return _row(entry, program, name, solution, times, origin, tolerance_of(back_end))
 
 
 def tolerance_of(back_end: Solver) -> float:
@@ -135,7 +136,7 @@ def _row(
     name: str,
     solution: Solution,
     times: Sequence[float],
-    origins: Origins,
+    origin: Origin | None,
     tolerance: float,
 ) -> Result:
     judgement, detail = judge(entry, solution.status, solution.objective, tolerance)
@@ -145,7 +146,6 @@ def _row(
         primal, dual, gap = found.primal, found.dual, found.gap
     elif solution.x is not None:
         primal = primal_residual(program, solution.x)
-    origin = origins.of(entry) if entry.kind == "lp" else None
     certified = None if origin is None else certified_bound(origin, solution)
     bound = None if certified is None else _finite(certified)
     loss = None

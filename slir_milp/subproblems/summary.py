@@ -55,19 +55,16 @@ class Line:
 def lines(entries: Sequence[Entry], results: Iterable[Result]) -> tuple[Line, ...]:
     """The table's lines, linear programs first; solvers in the order of their first result."""
     grouped: dict[tuple[str, str], list[Result]] = {}
-    provable: dict[str, set[str]] = {"lp": set(), "milp": set()}
+    provable = {entry.name for entry in entries if entry.proven}
     for result in results:
         grouped.setdefault((result.kind, result.solver), []).append(result)
         if result.proves:
-            provable[result.kind].add(result.name)
-    for entry in entries:
-        if entry.proven and entry.kind == "lp":
-            provable["lp"].add(entry.name)
+            provable.add(result.name)
     keys = sorted(grouped, key=lambda key: key[0])
-    return tuple(Line(name, kind, _cells(grouped[kind, name], len(provable[kind]))) for kind, name in keys)
+    return tuple(Line(name, kind, _cells(grouped[kind, name], provable)) for kind, name in keys)
 
 
-def _cells(rows: list[Result], provable: int) -> tuple[str, ...]:
+def _cells(rows: list[Result], provable: set[str]) -> tuple[str, ...]:
     counts = Counter(row.judgement for row in rows)
     solved = [row for row in rows if row.status in (Status.OPTIMAL.name, Status.INFEASIBLE.name)]
     timed = [row.seconds_median for row in rows if row.judgement is not Judgement.REFUSED]
@@ -85,7 +82,7 @@ def _cells(rows: list[Result], provable: int) -> tuple[str, ...]:
         *(_or_dash(values, lambda found: f"{max(found):.1e}") for values in (errors, primal, dual)),
         _or_dash(losses, lambda values: f"{median(values):.1e}"),
         _or_dash(losses, lambda values: f"{max(values):.1e}"),
-        f"{proven}/{provable}" if rows[0].kind == "lp" else "",
+        f"{proven}/{sum(row.name in provable for row in rows)}" if rows[0].kind == "lp" else "",
     )
 
 
