@@ -194,8 +194,8 @@ def _adapter(path: Path, declared: dict[str, Any]) -> Adapter:
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
             raise fail(f"{what} must be a table of strings")
     witness = patterns.pop("witness", witness) if isinstance(witness, str) else None
-    if not isinstance(witness, str) or (witness and re.compile(witness).groups < 2):
-        raise fail("witness must be a regular expression with two groups, number and value of an input")
+    if not isinstance(witness, str):
+        raise fail("witness must be a string")
     if not set(patterns) <= set(VERDICTS):
         raise fail(f"patterns can be for {', '.join(VERDICTS)} and witness")
     for part in [*command, *(version if isinstance(version, list) else [])]:
@@ -203,10 +203,11 @@ def _adapter(path: Path, declared: dict[str, Any]) -> Adapter:
             if place not in PLACES:
                 raise fail(f"{{{place}}} is no place; known are {', '.join(PLACES)}")
     try:
-        for pattern in patterns.values():
-            re.compile(pattern)
+        groups = [re.compile(pattern).groups for pattern in (*patterns.values(), witness)]
     except re.error as error:
         raise fail(f"a pattern is no regular expression: {error}") from error
+    if witness and groups[-1] < 2:
+        raise fail("witness must be a regular expression with two groups, number and value of an input")
     said = version if isinstance(version, str) else _version(version, _program(command[0], name), name)
     return Adapter(name, said, tuple(command), result is not None, patterns, witness, environment)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
-from slir_milp.cluster.connect import Connection
+from slir_milp.cluster.connection import Connection
 from slir_milp.errors import SlirError
+
+_ATTEMPTS, _PAUSE = 8, 0.5
 
 _contents: dict[str, bytes] = {}
 _opened: dict[str, Any] = {}
@@ -34,11 +37,24 @@ def sent(connection: Connection, content: object) -> Iterator[str]:
         packed = cloudpickle.dumps(content)
     except Exception as error:  # whatever the objects' own methods raise
         raise SlirError(f"the problem cannot be sent to a cluster: {error}.") from error
-    connection.client.register_plugin(ParcelPlugin(key, packed), name=key)
+    _register(connection, ParcelPlugin(key, packed), key)
     try:
         yield key
     finally:
-        connection.client.unregister_worker_plugin(key)
+        with suppress(OSError):  # a worker has just died, and what it held is gone
+            connection.client.unregister_worker_plugin(key)
+
+
+def _register(connection: Connection, plugin: object, key: str) -> None:
+    """Register a plugin, once more if a worker dies meanwhile."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            connection.client.register_plugin(plugin, name=key)
+            return
+        except OSError as error:  # Dask's errors of communication are such
+            if attempt == _ATTEMPTS - 1:
+                raise SlirError(f"the problem cannot be sent to the cluster: {error}.") from error
+            time.sleep(_PAUSE)
 
 
 def opened(key: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.cluster.connect import Connection
+from slir_milp.cluster.connection import Connection
 from slir_milp.cluster.parcel import sent
 from slir_milp.cluster.work import Outcome, Problem, Share, Targets, as_part, explore
 from slir_milp.errors import OptionError, SlirError
@@ -30,9 +30,10 @@ from slir_milp.search.verdict import Engine, Options, ProgressCallback, Reason, 
 
 _SLICE = 3.0
 _SHORT_SLICE = 0.3
-"""Seconds of a share, and where some worker has nothing to do."""
+_LEAST = 0.01
+"""Seconds of a share, the same where some worker has nothing to do, and the least."""
 
-_LARGEST_SHARE = 32_000_000
+_LARGEST_SHARE = 4_000_000
 """Bytes of records in a share."""
 
 _POLL = 0.1
@@ -144,15 +145,18 @@ class _Dealer:
 
     def __init__(self, run: _Run, targets: tuple[Target, ...], key: str) -> None:
         self._run, self._targets, self._key = run, targets, key
-        self._waiting: list[tuple[Piece, int]] = [(piece, 0) for piece in run.search.frontier.drain()]
+        self._waiting: dict[int, Piece] = {}
+        self._suspects: list[tuple[Piece, int]] = []
+        for piece in run.search.frontier.drain():
+            self._add(piece)
         self._out: dict[Any, _Given] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._known_since = np.inf
+        self._known_since, self._asked, self._room = np.inf, -np.inf, 1
 
     def run(self) -> Reason | None:
         run = self._run
         try:
-            while (self._waiting or self._out) and run.state.witness is None:
+            while (self._waiting or self._suspects or self._out) and run.state.witness is None:
                 reason = run.limits.reached() or self._patience_is_over()
                 if reason is None:
                     self._deal()
@@ -164,9 +168,9 @@ class _Dealer:
         finally:
             for given in self._out.values():
                 given.future.cancel()
-            for pieces in ([piece for piece, _ in self._waiting], *(given.pieces for given in self._out.values())):
-                for piece in pieces:
-                    run.search.frontier.put(piece)
+            out = [piece for given in self._out.values() for piece in given.pieces]
+            for piece in [*self._waiting.values(), *(piece for piece, _ in self._suspects), *out]:
+                run.search.frontier.put(piece)
 
     def _patience_is_over(self) -> Reason | None:
         if self._run.exact_witness_known():
@@ -177,45 +181,62 @@ class _Dealer:
 
     def _deal(self) -> None:
         """Give every worker that has nothing to do a share of what waits."""
-        slots = max(1, self._run.connection.slots())
+        slots = self._slots()
         free = slots - len(self._out)
-        while free > 0 and self._waiting:
-            # Half of what waits stays here for whoever is ready next.
-            shares = max(free, 2 * slots if len(self._out) else free)
-            pieces, deaths = self._cut(shares)
-            regions = sum(len(piece) for piece, _ in self._waiting)
-            self._give(pieces, _SLICE if regions >= slots else _SHORT_SLICE, deaths)
+        while free > 0 and (self._waiting or self._suspects):
+            if self._suspects:  # alone, so that they do not cost others
+                piece, deaths = self._suspects.pop()
+                self._give((piece,), _SLICE, deaths)
+            else:
+                regions = len(self)
+                # Half of what waits stays here for whoever is ready next.
+                pieces = self._cut(max(free, 2 * slots if self._out else free))
+                self._give(pieces, _SLICE if regions >= slots else _SHORT_SLICE, 0)
             free -= 1
 
-    def _cut(self, shares: int) -> tuple[tuple[Piece, ...], int]:
-        """Every so manieth region of what waits: large and small ones alike."""
+    def _cut(self, shares: int) -> tuple[Piece, ...]:
+        """Every so manieth of the smallest regions that wait: so they are worked off, and the others stay few."""
         taken: list[Piece] = []
-        left: list[tuple[Piece, int]] = []
-        offset = 0
-        deaths, room = 0, _LARGEST_SHARE
-        for piece, died in self._waiting:
+        room, offset = _LARGEST_SHARE, 0
+        for piece in list(self._waiting.values()):
             chosen = np.zeros(len(piece), dtype=bool)
-            chosen[offset::shares] = True
+            chosen[::-1][offset::shares] = True
             offset = (offset - len(piece)) % shares
-            if died:  # alone, so that it does not cost others
-                chosen[:] = not taken
-            elif deaths or piece.records[chosen].nbytes > room:
-                chosen[:] = False
+            most = max(room // piece.records[0].nbytes, 0 if taken else 1)
+            chosen[np.flatnonzero(chosen)[: -most or None]] = False
             if chosen.any():
                 taken.append(_chosen(piece, chosen))
                 room -= taken[-1].records.nbytes
-                deaths = max(deaths, died)
-            if not chosen.all():
-                left.append((_chosen(piece, ~chosen), died))
-        if not taken:  # a single region larger than a share
-            piece, deaths = left.pop()
-            taken.append(piece)
-        self._waiting = left
-        return tuple(taken), deaths
+                self._keep(piece.target, _chosen(piece, ~chosen))
+        return tuple(taken)
+
+    def _keep(self, target: Target, piece: Piece) -> None:
+        if len(piece):
+            self._waiting[id(target)] = piece
+        else:
+            self._waiting.pop(id(target), None)
+
+    def _add(self, piece: Piece) -> None:
+        """Let regions wait, with others of their target, the largest first."""
+        known = self._waiting.get(id(piece.target))
+        if known is not None:
+            records, sides = np.vstack([known.records, piece.records]), np.vstack([known.sides, piece.sides])
+            piece = Piece(piece.target, records, sides)
+        order = np.argsort(-piece.records[:, piece.target.layout["volume"]], kind="stable")
+        self._keep(piece.target, _chosen(piece, order))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def _slots(self) -> int:
+        """Room of the cluster; asked for once a second."""
+        if time.monotonic() > self._asked + 1.0:
+            self._asked, self._room = time.monotonic(), max(1, self._run.connection.slots())
+        return self._room
 
     def _give(self, pieces: tuple[Piece, ...], seconds: float, deaths: int) -> None:
         run = self._run
-        share = run.share(self._key, self._targets, pieces, max(0.05, min(seconds, run.limits.remaining())))
+        share = run.share(self._key, self._targets, pieces, max(_LEAST, min(seconds, run.limits.remaining())))
         future = run.connection.client.submit(explore, share, pure=False, retries=_DEATHS)
         self._out[future.key] = _Given(future, pieces, deaths)
         future.add_done_callback(lambda done: self._ended.put(done.key))
@@ -235,7 +256,8 @@ class _Dealer:
             return self._account(given.future.result())
         if given.future.status == "cancelled":
             # The scheduler has lost it, and whatever it knew.
-            self._waiting += [(piece, given.deaths) for piece in given.pieces]
+            for piece in given.pieces:
+                self._add(piece)
             return None
         return self._failed(given)
 
@@ -249,7 +271,7 @@ class _Dealer:
         for part in outcome.open:
             target = self._targets[part.target]
             target.settings, target.chosen = part.settings, part.chosen
-            self._waiting.append((Piece(target, part.records, part.sides), 0))
+            self._add(Piece(target, part.records, part.sides))
         for found in (outcome.witness, outcome.near_miss):
             if found is not None:
                 for target in self._targets:
@@ -269,12 +291,12 @@ class _Dealer:
         if not isinstance(error, KilledWorker):
             raise error
         if sum(map(len, given.pieces)) == 1 and given.deaths:
-            self._waiting += [(piece, 0) for piece in given.pieces]
+            self._suspects += [(piece, 0) for piece in given.pieces]
             return Reason.WORKERS_LOST
         for piece in given.pieces:
             half = len(piece) // 2
             parts = (piece.part(slice(half)), piece.part(slice(half, None)))
-            self._waiting += [(part, given.deaths + 1) for part in parts if len(part)]
+            self._suspects += [(part, given.deaths + 1) for part in parts if len(part)]
         return None
 
 

@@ -58,6 +58,11 @@ class Problem:
         (folder / path.name).write_bytes(self.file)
         return replace(self.original, source=os.fspath(folder / path.name))
 
+    @cached_property
+    def replayer(self) -> Replayer:
+        """Checks candidates, for all shares of this process."""
+        return Replayer(self.replayable, self.query)
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -164,7 +169,7 @@ def explore(share: Share) -> Outcome:
     known: Targets = opened(share.targets)
     state = State(Limits(time.monotonic() + share.seconds, problem.options.memory_limit))
     state.counts.regions = share.begun
-    replayer = Replayer(problem.replayable, problem.query)
+    replayer = problem.replayer
     options = replace(problem.options, seed=share.seed)
     search = Search(problem.network, replayer, options, state, 1, Journal(), due=share.due)
     targets: dict[int, Target] = {}

@@ -222,6 +222,9 @@ class Search:
         closed, point = self._settler.closes_by_program(target, record, side, explorer)
         if closed or (point is not None and self.hunt.replay(point, target)):
             return
+        if self._state.ended or self._state.limits.reached() is not None:  # it was not looked at to the end
+            self.frontier.put(Piece(target, record[None, :], side[None, :]))
+            return
         if target.settings.split_activations:
             settings = replace(target.settings, split_inputs=True, report_tight=False)
             again = self._explorer(target, settings, explorers)

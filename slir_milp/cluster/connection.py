@@ -71,7 +71,7 @@ def connect(address: str) -> Iterator[Connection]:
         "n_workers": workers,
         "threads_per_worker": 1,
         "processes": True,
-        "dashboard_address": None,
+        "dashboard_address": ":0",
         "memory_limit": 0,  # the program watches its memory itself, and a paused worker would look like a slow one
         "silence_logs": 50,
     }
