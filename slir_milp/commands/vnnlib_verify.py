@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -71,13 +72,14 @@ class _Run:
         self.progress: Progress | None = None
         self.specification: Specification | None = None
         self.assignment: Assignment | None = None
+        self.names: dict[str, str] = {}
 
     def elapsed(self) -> float:
         return time.monotonic() - self.request.started
 
     def work(self) -> Verdict:
         """Read the files, compose and search; called in the working thread."""
-        from slir_milp.compose import Originals, invert
+        from slir_milp.compose import Originals, invert, variables
         from slir_milp.search import verify
 
         request = self.request
@@ -88,6 +90,7 @@ class _Run:
             check_network=request.check_network,
         )
         self.specification = composed.specification
+        self.names = dict(variables(composed))
         options = request.options
         if options.timeout is not None:
             remaining = options.timeout - self.elapsed()
@@ -174,7 +177,7 @@ def run(request: Request) -> ExitCode:
         text += format_assignment(assignment)
     write_stdout(text)
     if not request.quiet:
-        print(explanation(verdict, elapsed), file=sys.stderr)
+        print(_named(explanation(verdict, elapsed), state.names), file=sys.stderr)
     if request.json is not None:
         from slir_milp.report.assignment import assignment_document
         from slir_milp.report.document import document, write_json
@@ -187,6 +190,11 @@ def run(request: Request) -> ExitCode:
         content["assignment"] = None if assignment is None else assignment_document(assignment)
         write_json(request.json, content)
     return exit_code(verdict)
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """Words about the composed query, with the names that its variables have in the query as written."""
+    return re.sub(r"\b[XY]_\d+\b", lambda found: names.get(found[0], found[0]), text)
 
 
 _WORDS = {Status.TIMEOUT: "timed-out"}

@@ -35,6 +35,8 @@ class Model:
         Names in the model of what is declared.
     defaults
         Values that the model gives to inputs, by their names.
+    is_as_stored
+        Whether it means what the file means by itself, where a free dimension counts as one.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Model:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     defaults: Mapping[str, NDArray[np.generic]]
+    is_as_stored: bool
 
     @property
     def opset(self) -> int:
@@ -98,15 +101,16 @@ def read_model(path: Path, declaration: NetworkDeclaration, hidden: Sequence[Dec
         _check_count(path, declaration, "inputs", len(declaration.inputs), len(inputs), len(everything))
         inputs = everything
     defaults = {value.name: stored_tensor(stored[value.name]) for value in inputs if value.name in stored}
+    own_shapes = True
     for tensor, value in zip(declaration.inputs, inputs, strict=True):
         if tensor.initialized and value.name not in defaults:
             raise NetworkError(f"{path} has no initial value for its input '{value.name}', so {tensor.name} has none.")
-        _fix_shape(path, tensor, value)
+        own_shapes &= _fix_shape(path, tensor, value)
     for name in defaults:
         proto.graph.initializer.remove(stored[name])
     outputs = tuple(value.name for value in proto.graph.output)
     _show(path, proto, hidden)
-    return Model(path, proto, tuple(value.name for value in inputs), outputs, defaults)
+    return Model(path, proto, tuple(value.name for value in inputs), outputs, defaults, own_shapes and not defaults)
 
 
 def _check_count(path: Path, declaration: NetworkDeclaration, what: str, declared: int, *found: int) -> None:
@@ -117,8 +121,11 @@ def _check_count(path: Path, declaration: NetworkDeclaration, what: str, declare
         )
 
 
-def _fix_shape(path: Path, tensor: Declared, value: ValueInfoProto) -> None:
-    """Give an input of a model the declared shape, or see that they list the same elements in the same order."""
+def _fix_shape(path: Path, tensor: Declared, value: ValueInfoProto) -> bool:
+    """Give an input of a model the declared shape, or see that they list the same elements in the same order.
+
+    Whether every free dimension became one.
+    """
     kind = value.type.tensor_type
     if not kind.HasField("shape"):
         extents: list[int | None] = [None] * len(tensor.shape)
@@ -135,6 +142,7 @@ def _fix_shape(path: Path, tensor: Declared, value: ValueInfoProto) -> None:
     check_shape(path, tensor, value.name, shape)
     for dim, extent in zip(kind.shape.dim, shape, strict=True):
         dim.dim_value = extent
+    return all(new == (old or 1) for new, old in zip(shape, extents, strict=True))
 
 
 def check_shape(path: Path, tensor: Declared, name: str, shape: tuple[int, ...]) -> None:

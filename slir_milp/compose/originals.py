@@ -30,18 +30,14 @@ class Originals:
     composition
         What was composed.
 
-    Raises
-    ------
-    NetworkError
-        ONNX Runtime refuses a model.
+    Notes
+    -----
+    Sessions are opened when they are first needed; ONNX Runtime may refuse a model then, by a ``NetworkError``.
     """
 
     def __init__(self, composition: Composition) -> None:
         self._composition = composition
-        self._runtimes = {
-            name: Runtime.in_memory(model.proto.SerializeToString(), str(model.path))
-            for name, model in composition.models.items()
-        }
+        self._runtimes: dict[str, Runtime] = {}
 
     @property
     def rounds_to_half(self) -> bool:
@@ -67,9 +63,15 @@ class Originals:
         found: list[list[Vector]] = []
         for name, places, wanted in self._composition.layout():
             inputs = np.asarray(point)[places]
-            results = self._runtimes[name].tensors(inputs)
+            results = self._runtime(name).tensors(inputs)
             found.append([inputs, *(results[place].astype(np.float64).ravel() for place in wanted)])
         return found
+
+    def _runtime(self, name: str) -> Runtime:
+        if name not in self._runtimes:
+            model = self._composition.models[name]
+            self._runtimes[name] = Runtime.in_memory(model.proto.SerializeToString(), str(model.path))
+        return self._runtimes[name]
 
     def exact(self, point: Sequence[Fraction]) -> list[list[list[Interval]]]:
         """The same in real arithmetic, as enclosures.

@@ -22,6 +22,7 @@ from slir_milp.compose.models import Model, check_shape, read_model
 from slir_milp.compose.translate import composed_query, matters
 from slir_milp.errors import NetworkError, OptionError, SlirWarning
 from slir_milp.network.cache import recall, remember
+from slir_milp.network.load import load_network
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Declared, Query, Relation, Role, Specification
 from slir_milp.query.elements import REAL
@@ -121,8 +122,11 @@ def apply(
     inputs = free_inputs(specification)
     query, monomials, assumed = composed_query(specification, inputs, models)
     proto = composed_model(specification, models, inputs, monomials)
-    content = proto.SerializeToString(deterministic=True)
-    network, fresh = _network(content)
+    content = bytes(proto.SerializeToString(deterministic=True))
+    network = _as_it_is(specification, models, inputs, monomials, check=check)
+    fresh = False
+    if network is None:
+        network, fresh = _network(content)
     _check_outputs(specification, models, network)
     typed = _with_types(proto, network)
     names = tuple(specification.variable_name(inputs.free[i]) for i in assumed if matters(i, network, query))
@@ -165,6 +169,23 @@ def _hidden(specification: Specification, name: str) -> list[Declared]:
     return [tensor for network in specification.networks if network.base == name for tensor in network.hidden]
 
 
+def _as_it_is(
+    specification: Specification,
+    models: Mapping[str, Model],
+    inputs: Inputs,
+    monomials: tuple[tuple[int, ...], ...],
+    *,
+    check: bool,
+) -> Network | None:
+    """The network of the one model, if the composed one would not differ from it; it may be remembered."""
+    declaration, *others = specification.networks
+    model = models[declaration.base]
+    if others or declaration.hidden or monomials or not model.is_as_stored or model.is_half:
+        return None
+    network = load_network(model.path, check=check)
+    return network if network.input_size == len(inputs.free) else None
+
+
 def _network(content: bytes) -> tuple[Network, bool]:
     """The composed network, and whether it is read for the first time."""
     network = recall(content, "composed.onnx")
@@ -183,7 +204,7 @@ def _with_types(proto: ModelProto, network: Network) -> bytes:
     for value, spec in zip(proto.graph.output, network.outputs, strict=True):
         element = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
         value.CopyFrom(helper.make_tensor_value_info(value.name, element, list(spec.shape)))
-    return proto.SerializeToString(deterministic=True)
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _check_outputs(specification: Specification, models: Mapping[str, Model], network: Network) -> None:
