@@ -139,6 +139,8 @@ def scripts(tmp_path, monkeypatch):
 
 
 def test_an_instance_is_prepared_and_decided(scripts, tmp_path):
+    (tmp_path / "slir_milp").mkdir()  # a folder of that name where the runner stands must not be taken for the program
+    (tmp_path / "slir_milp" / "__init__.py").write_text("raise RuntimeError")
     assert scripts("prepare_instance", "test", NETWORK, REACHED).returncode == 0
     assert any((tmp_path / "cache").iterdir()), "prepare leaves the network in the cache"
     assert scripts("run_instance", "test", NETWORK, REACHED, "out.txt", 60).returncode == 0

@@ -36,6 +36,9 @@ _VERDICTS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timeout": "t
 _VERSION_2 = re.compile(rb"(?:\s|;[^\r\n]*)*\(\s*(?:vnnlib-version|declare-network)\b")
 _NETWORK = re.compile(r"\(\s*declare-network\s+([^\s()]+)\s*(\(\s*equal-to\b)?")
 
+_PYTHON = (sys.executable, "-P")
+"""What is installed counts, not a folder slir_milp where the competition happens to stand."""
+
 _VNNLIB = "import sys; from slir_milp.vnnlib_cli import main; sys.exit(main())"
 
 
@@ -64,14 +67,14 @@ class Instance:
 
     def command(self, timeout: float, document: Path) -> list[str]:
         """Command line of the solver, which is to write what it knows of a run of version 1.0 to a document."""
-        python = [sys.executable, "-m"]
+        python = [*_PYTHON, "-m"]
         if not self.is_version_2:
             if len(self.networks) != 1:
                 raise InstanceError("a query of version 1.0 is about one network")
             network = str(self.networks[0][1])
             options = ["--timeout", f"{timeout:g}", "--json", str(document)]
             return [*python, "slir_milp", "verify", network, str(self.query), *options]
-        command = [sys.executable, "-c", _VNNLIB, "verify", str(self.query), "--timeout", str(max(int(timeout), 1))]
+        command = [*_PYTHON, "-c", _VNNLIB, "verify", str(self.query), "--timeout", str(max(int(timeout), 1))]
         command += ["--json", str(document)]
         for name, path in self._named():
             command += ["--network", f"{name}={path}"]
@@ -187,7 +190,7 @@ def prepare(network_field: str, query: str) -> None:
     instance = read_instance(network_field, query)
     deadline = time.monotonic() + _PREPARING
     for _, network in instance.networks:
-        with Solver([sys.executable, "-m", "slir_milp", "info", str(network)]) as solver:
+        with Solver([*_PYTHON, "-m", "slir_milp", "info", str(network)]) as solver:
             solver.wait(deadline - time.monotonic())
 
 

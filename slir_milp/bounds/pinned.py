@@ -11,7 +11,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from flint import arb
 
 from slir_milp.activations import IDENTITY, Curve, Hinge
 from slir_milp.network import compose, storage
@@ -80,6 +79,8 @@ def _applied(function: Hinge | Curve, x: Fraction) -> Fraction | None:
         return x * Fraction(function.negative_slope if x < 0 else function.positive_slope)
     if function.formula is None:
         return None
+    from flint import arb
+
     value = function.formula.ball(arb(float(x)))
     return Fraction(float(value)) if value.is_exact() and value.is_finite() and arb(float(value)) == value else None
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-
-from flint import arb
+from typing import TYPE_CHECKING
 
 from slir_milp.activations import Curve, Hinge
-from slir_milp.activations.interval import enclose, interval
 from slir_milp.bounds.exact import ExactRow
 from slir_milp.bounds.region import NeuronBounds
 from slir_milp.network import storage
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
+
+if TYPE_CHECKING:
+    from flint import arb
 
 _BITS = 2**20
 """An end of a range with more bits on either side of the point is left alone."""
@@ -84,6 +85,8 @@ def _range(function: Hinge | Curve, lower: float, upper: float) -> tuple[Fractio
         return min(values + kink), max(values + kink)
     if function.formula is None:
         return None
+    from slir_milp.activations.interval import enclose, interval
+
     low, high = (_fraction(end) for end in enclose(function.formula, interval(lower, upper)))
     return None if low is None or high is None else (low, high)
 
