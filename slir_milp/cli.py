@@ -10,7 +10,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from slir_milp.commands.exit_code import ExitCode
@@ -35,24 +36,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code; see :class:`slir_milp.commands.exit_code.ExitCode`.
     """
+    return guarded("slir-milp", _run, argv)
+
+
+def guarded(program: str, run: Callable[[Sequence[str] | None, float], ExitCode], argv: Sequence[str] | None) -> int:
+    """Run a program so that whatever goes wrong ends in a sentence and an exit code.
+
+    Parameters
+    ----------
+    program
+        What messages call it.
+    run
+        Takes the arguments and the value of ``time.monotonic()`` when the program began.
+    argv
+        The arguments.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
     started = time.monotonic()
     _open_closed_streams()
     from slir_milp.commands.background import leave_if_work_goes_on, sigterm_interrupts
 
     with warnings.catch_warnings(), sigterm_interrupts():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = partial(_show_warning, program)
         try:
-            code = _run(argv, started)
+            code = run(argv, started)
         except SystemExit as stop:  # argparse, after --help or a complaint
             code = ExitCode(int(stop.code or 0))
         except SlirError as error:
-            print(f"slir-milp: error: {error}", file=sys.stderr)
+            print(f"{program}: error: {error}", file=sys.stderr)
             code = ExitCode.BAD_INPUT
         except KeyboardInterrupt:
-            print("slir-milp: interrupted", file=sys.stderr)
+            print(f"{program}: interrupted", file=sys.stderr)
             code = ExitCode.INTERRUPTED
         except Exception as error:
-            _report(error)
+            _report(program, error)
             code = ExitCode.INTERNAL_ERROR
     leave_if_work_goes_on(code)
     return int(code)
@@ -82,8 +103,32 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             started=started,
             activations=arguments.activations,
             proof=arguments.proof,
+            cluster=arguments.cluster,
         )
         return verify.run(request)
+    if arguments.command == "bounds":
+        from slir_milp.commands import bounds
+        from slir_milp.commands.arguments import bytes_of
+
+        return bounds.run(
+            bounds.Request(
+                network=arguments.network,
+                box=arguments.box,
+                lower=arguments.lower,
+                upper=arguments.upper,
+                functionals=tuple(arguments.functional),
+                tolerance=arguments.tolerance,
+                timeout=arguments.timeout,
+                memory_limit=bytes_of(arguments.memory_limit),
+                jobs=arguments.jobs,
+                seed=arguments.seed,
+                json=arguments.json,
+                quiet=arguments.quiet,
+                check_network=not arguments.no_network_check,
+                started=started,
+                activations=arguments.activations,
+            )
+        )
     if arguments.command == "check":
         from slir_milp.commands import check
 
@@ -109,6 +154,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
     if arguments.command == "bench":
         from slir_milp.bench import Selection
         from slir_milp.commands import bench
+        from slir_milp.report.results import OWN
 
         return bench.run(
             bench.Request(
@@ -117,7 +163,52 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 out=arguments.out,
                 results=arguments.results,
                 parallel=arguments.parallel,
+                tools=tuple(arguments.tool or [OWN]),
+                cluster=arguments.cluster,
                 activations=arguments.activations,
+            )
+        )
+    if arguments.command == "subproblems":
+        from slir_milp.commands import subproblems
+
+        return subproblems.run(
+            subproblems.Request(
+                network=arguments.network,
+                query=arguments.query,
+                out=arguments.out,
+                kind=arguments.kind,
+                limit=arguments.limit,
+                every=arguments.every,
+                timeout=arguments.timeout,
+                exact=not arguments.no_exact,
+                activations=arguments.activations,
+                check_network=not arguments.no_network_check,
+            )
+        )
+    if arguments.command == "bench-solvers":
+        from slir_milp.commands import bench_solvers
+
+        return bench_solvers.run(
+            arguments.folder,
+            solvers=tuple(arguments.solver),
+            repeat=arguments.repeat,
+            timeout=arguments.timeout,
+            out=arguments.out,
+        )
+    if arguments.command == "export":
+        from slir_milp.commands import export
+
+        return export.run(
+            export.Request(
+                network=arguments.network,
+                query=arguments.query,
+                out=arguments.out,
+                relaxed=arguments.relaxation,
+                clause=arguments.clause,
+                lines=arguments.lines,
+                pieces=arguments.pieces,
+                activations=arguments.activations,
+                check_network=not arguments.no_network_check,
             )
         )
     if arguments.command == "info":
@@ -196,6 +287,7 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
 
 
 def _show_warning(
+    program: str,
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -205,12 +297,12 @@ def _show_warning(
 ) -> None:
     """Tell a warning of ours as a sentence, and any other only to who looks for faults."""
     if issubclass(category, SlirWarning):
-        print(f"slir-milp: warning: {message}", file=sys.stderr)
+        print(f"{program}: warning: {message}", file=sys.stderr)
     elif _DEBUG in os.environ:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
-def _report(error: Exception) -> None:
+def _report(program: str, error: Exception) -> None:
     """Tell a fault of this program without burying the user in it, and keep what is needed to mend it."""
     import tempfile
     import traceback
@@ -229,7 +321,7 @@ def _report(error: Exception) -> None:
         except OSError:
             where = f"what it prints when run with {_DEBUG}=1"
     print(
-        f"slir-milp: internal error: {type(error).__name__}: {error}\n"
+        f"{program}: internal error: {type(error).__name__}: {error}\n"
         f"This is a fault of slir-milp, not of your files; please report it with {where}.",
         file=sys.stderr,
     )

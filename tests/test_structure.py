@@ -19,25 +19,31 @@ FOLDERS = {
 # Each may import those in the lines above its own, and nothing in its own line but itself.
 LAYERS = (
     {"_version", "errors"},
+    {"display"},
     {"activations"},
     {"network", "query"},
+    {"compose"},
     {"certificate"},
     {"bounds"},
     {"solvers"},
     {"lp"},
+    {"pyomo"},
     {"search"},
     {"report"},
+    {"subproblems"},
     {"problems"},
     {"fetch"},
+    {"cluster"},
     {"bench"},
     {"commands"},
     {"cli"},
+    {"vnnlib_cli"},
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 LONGEST = 500
 LONGEST_MEDIAN = 250
-HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich")
+HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich", "distributed")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -1,5 +1,6 @@
 """Runs sets of instances, compares the verdicts with published ones and keeps the results."""
 
+from slir_milp.bench.adapter import Adapter, load_adapter
 from slir_milp.bench.folder import ResultsFolder, ResultsTable
 from slir_milp.bench.instances import BenchmarkSet, Instance, find_file, find_sets, read_instances
 from slir_milp.bench.isolated import Isolated
@@ -10,6 +11,7 @@ from slir_milp.bench.task import Answer, Decide, Result, Task
 from slir_milp.bench.tool import Tool
 
 __all__ = [
+    "Adapter",
     "Answer",
     "BenchmarkSet",
     "Decide",
@@ -31,6 +33,7 @@ __all__ = [
     "described",
     "find_file",
     "find_sets",
+    "load_adapter",
     "own_name",
     "read_instances",
     "run_tasks",

@@ -46,6 +46,17 @@ the first line of stdout:
   timeout  undecided when the time was over
 
 """
+_BOUNDS = """\
+examples:
+  slir-milp bounds network.onnx --box query.vnnlib
+  slir-milp bounds network.onnx --lower=-1,0 --upper=1,0.5 --timeout 10
+  slir-milp bounds network.onnx --box query.vnnlib --functional=1,-1,0
+
+No value lies outside of the proven ends, and the range reaches from one attained end to
+the other. The table may be had at any time: by --timeout, or by Ctrl-C. The exit code is
+0 when every gap is within the tolerance.
+
+"""
 _CHECK = """\
 examples:
   slir-milp check run.proof network.onnx query.vnnlib
@@ -102,35 +113,33 @@ two usual rules are shown for comparison: the hand-crafted tangents and chords, 
 slope of the chord on both sides.
 
 """
-_REPORT = """\
+_SUBPROBLEMS = """\
 examples:
-  slir-milp report results --out report.html
-  slir-milp report results --out report.html --title 'ACAS Xu, November'
+  slir-milp subproblems network.onnx query.vnnlib --out programs --limit 200 --every 5
+  slir-milp subproblems network.onnx query.vnnlib --out programs --kind milp --timeout 60
 
-The page needs no network and nothing else: style, script and data are in it. Its links lead
-to the folder's documents and witnesses, so keep it where it is written.
+The folder gets MPS files, an index.csv with exact optima where rational arithmetic
+can tell them, and what is needed to certify other solvers' duals. A folder that has
+programs gets more.
 
 """
-_MAP = """\
+_BENCH_SOLVERS = """\
 examples:
-  slir-milp map network.onnx --x X_0=-0.5:0 --y X_1=-0.5:0.5 --fix X_2=0.1 --out map.svg
-  slir-milp map network.onnx --x X_0=-0.5:0 --y X_1=-0.5:0.5 --fix X_2=0:0.1 --out map.svg \\
-      --label 'X_0=distance (m)' --shown X_0=0:5000 --label 'Y_0=clear of conflict'
+  slir-milp bench-solvers programs
+  slir-milp bench-solvers programs --solver highs --repeat 5 --out results.csv
 
-Colour tells which output is least (or greatest, with --classes max). It is solid where that
-is proven for the whole cell and every value of the other inputs in their ranges, and hatched
-elsewhere. Ctrl-C, or --timeout, gives the picture so far. A .json file has the data, for
-report.
+Run again with the same --out, the command goes on where it stopped.
 
 """
-_TREE = """\
+_EXPORT = """\
 examples:
-  slir-milp tree run.proof --out tree.svg
-  slir-milp tree run.proof --out results/pictures/tree.json
+  slir-milp export network.onnx query.vnnlib query.mps
+  slir-milp export network.onnx query.vnnlib query.lp --clause 1
+  slir-milp export network.onnx query.vnnlib query.lp --relaxation
 
-The root is on top, and a node is as wide as it has leaves below it. Point at a node to read
-what is split there, and where. A .json file has the data, for report. Drawing a proof checks
-nothing.
+The program is feasible exactly where the query is sat, if every activation is piecewise
+linear; curves are enclosed by lines, and then only infeasible tells anything. The names
+of its variables are explained in OUT.json. Needs the package pyomo.
 
 """
 _NETWORK_HELP = "an ONNX or .nnet file, or either packed as .gz"
@@ -147,7 +156,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end the program."""
-        print(f"slir-milp: error: {message}; see '{self.prog} --help'", file=sys.stderr)
+        print(f"{self.prog.split()[0]}: error: {message}; see '{self.prog} --help'", file=sys.stderr)
         raise SystemExit(int(ExitCode.BAD_INPUT))
 
 
@@ -155,19 +164,30 @@ def build_parser() -> Parser:
     """The parser of the whole command line."""
     parser = Parser(prog="slir-milp", description=_DESCRIPTION, epilog=_EXAMPLES + _EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"slir-milp {__version__}")
+    from slir_milp.commands.picture_arguments import add_map, add_report, add_tree
+
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_verify(commands)
     _add_check(commands)
     _add_show_proof(commands)
+    _add_bounds(commands)
     _add_bench(commands)
-    _add_report(commands)
-    _add_map(commands)
-    _add_tree(commands)
+    add_report(commands)
+    add_map(commands)
+    add_tree(commands)
+    _add_subproblems(commands)
+    _add_bench_solvers(commands)
+    _add_export(commands)
     _add_info(commands)
     _add_relax(commands)
     _add_activations(commands)
     _add_problems(commands)
     return parser
+
+
+def bytes_of(megabytes: float | None) -> int | None:
+    """A limit of memory as the search takes it."""
+    return None if megabytes is None else int(megabytes * _BYTES_PER_MB)
 
 
 def options(arguments: argparse.Namespace) -> Options:
@@ -178,10 +198,9 @@ def options(arguments: argparse.Namespace) -> Options:
     OptionError
         A value makes no sense.
     """
-    memory: float | None = arguments.memory_limit
     return Options(
         timeout=arguments.timeout,
-        memory_limit=None if memory is None else int(memory * _BYTES_PER_MB),
+        memory_limit=bytes_of(arguments.memory_limit),
         engine=Engine(arguments.engine),
         splitting=Splitting(arguments.split),
         slopes=SlopeRule(arguments.slopes),
@@ -199,8 +218,31 @@ def _add_verify(commands: Subparsers) -> None:
     _add_own_activations(verify)
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
     verify.add_argument("--proof", type=Path, metavar="FILE", help="write a proof of the answer to FILE")
+    _add_cluster(verify)
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
     _add_network_check(verify)
+
+
+def _add_bounds(commands: Subparsers) -> None:
+    bounds = _command(commands, "bounds", "enclose the ranges of a network's outputs", _BOUNDS + _EXIT_CODES)
+    bounds.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    group = bounds.add_argument_group("the set of inputs")
+    box = "a VNN-LIB file, whose conditions on the inputs are meant and no others"
+    group.add_argument("--box", type=Path, metavar="QUERY", help=box)
+    group.add_argument("--lower", type=_vector, metavar="NUMBERS", help="in its place the lower ends, joined by commas")
+    group.add_argument("--upper", type=_vector, metavar="NUMBERS", help="and the upper ends")
+    functional = "coefficients of a linear functional of the outputs; may be given several times (default: each output)"
+    bounds.add_argument("--functional", type=_vector, action="append", default=[], metavar="NUMBERS", help=functional)
+    tolerance = "end when every gap is at most this share of the range (default: %(default)s)"
+    bounds.add_argument("--tolerance", type=_share, default=1e-3, metavar="T", help=tolerance)
+    bounds.add_argument("--timeout", type=_positive, metavar="S", help="seconds for the whole run (default: no limit)")
+    bounds.add_argument("--memory-limit", type=_positive, metavar="MB", help="most resident memory, in 10^6 bytes")
+    bounds.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
+    bounds.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
+    _add_own_activations(bounds)
+    bounds.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
+    bounds.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
+    _add_network_check(bounds)
 
 
 def _add_check(commands: Subparsers) -> None:
@@ -244,57 +286,55 @@ def _add_bench(commands: Subparsers) -> None:
     kept.add_argument("--out", type=Path, metavar="CSV", help=out)
     parallel = "instances of a campaign at a time; they share the cores (default: 1)"
     bench.add_argument("--parallel", type=_count, default=1, metavar="N", help=parallel)
+    tool = "a verifier by its name, or by the file that declares it; may be given several times (default: slir-milp)"
+    bench.add_argument("--tool", action="append", metavar="NAME", help=tool)
+    _add_cluster(bench)
     bench.add_argument("--only", default="", metavar="GLOB", help="only instances with a file whose name matches")
     bench.add_argument("--limit", type=_count, metavar="N", help="only the first N of these, in each set")
 
 
-def _add_report(commands: Subparsers) -> None:
-    report = _command(commands, "report", "show a folder of results as one page", _REPORT + _EXIT_CODES)
-    report.add_argument(
-        "folder", type=Path, metavar="RESULTS", help="a folder of results, as bench --results writes it"
-    )
-    report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, FILE.html")
-    report.add_argument("--title", default="", metavar="TEXT", help="its heading (default: of the folder's name)")
-    picture = (
-        "a picture as JSON, from map or tree; all of RESULTS/pictures are shown anyway; may be given several times"
-    )
-    report.add_argument("--picture", type=Path, action="append", default=[], metavar="FILE", help=picture)
+def _add_subproblems(commands: Subparsers) -> None:
+    text = "record the linear and mixed-integer programs that a verification meets"
+    record = _command(commands, "subproblems", text, _SUBPROBLEMS + _EXIT_CODES)
+    record.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    record.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
+    record.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to record into")
+    record.add_argument("--kind", choices=["lp", "milp", "both"], default="lp", help="which programs (default: lp)")
+    record.add_argument("--limit", type=_count, metavar="N", help="most programs of each kind")
+    record.add_argument("--every", type=_count, default=1, metavar="K", help="record one in K programs (default: 1)")
+    record.add_argument("--timeout", type=_positive, metavar="S", help="most seconds for each kind (default: no limit)")
+    record.add_argument("--no-exact", action="store_true", help="do not look for exact optima")
+    _add_own_activations(record)
+    _add_network_check(record)
 
 
-def _add_map(commands: Subparsers) -> None:
-    text = "draw which output a network prefers over two inputs, and where that is proven"
-    drawn = _command(commands, "map", text, _MAP + _EXIT_CODES)
-    drawn.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
-    drawn.add_argument("--x", required=True, metavar="X_0=LOW:HIGH", help="the input along the horizontal axis")
-    drawn.add_argument("--y", required=True, metavar="X_1=LOW:HIGH", help="the input along the vertical axis")
-    fix = "the value or the range of every other input; may be given several times"
-    drawn.add_argument("--fix", action="append", default=[], metavar="X_2=VALUE|LOW:HIGH", help=fix)
-    drawn.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the picture: .svg, or .json for its data"
-    )
-    preferred = "which output is preferred: the least (default) or the greatest"
-    drawn.add_argument("--classes", choices=["min", "max"], default="min", help=preferred)
-    label = "what is written for an input (X_0=TEXT) or an output (Y_0=TEXT); may be given several times"
-    drawn.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", help=label)
-    shown = "numbers shown at the ends of an input's range, such as those in its unit; may be given several times"
-    drawn.add_argument("--shown", action="append", default=[], metavar="X_0=LOW:HIGH", help=shown)
-    drawn.add_argument("--title", default="", metavar="TEXT", help="the heading (default: of the network's name)")
-    depth = "halve cells so often along both axes at most (default: %(default)s)"
-    drawn.add_argument("--depth", type=_count, default=7, metavar="N", help=depth)
-    effort = "regions that a comparison of two outputs over a cell may take (default: %(default)s)"
-    drawn.add_argument("--effort", type=_count, default=200, metavar="N", help=effort)
-    drawn.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
-    drawn.add_argument("--timeout", type=_positive, metavar="S", help="draw what is known after S seconds")
-    _add_own_activations(drawn)
+def _add_bench_solvers(commands: Subparsers) -> None:
+    text = "replay recorded programs on several solvers, and compare them with exact optima"
+    replay = _command(commands, "bench-solvers", text, _BENCH_SOLVERS + _EXIT_CODES)
+    replay.add_argument("folder", type=Path, metavar="DIR", help="a folder that 'slir-milp subproblems' has filled")
+    chosen = "a back end; may be given several times (default: all that are installed)"
+    replay.add_argument("--solver", action="append", default=[], metavar="NAME", help=chosen)
+    replay.add_argument("--repeat", type=_count, default=1, metavar="N", help="solve each program N times (default: 1)")
+    replay.add_argument("--timeout", type=_positive, default=10.0, metavar="S", help="seconds a solve (default: 10)")
+    replay.add_argument("--out", type=Path, metavar="CSV", help="write a row as each solve ends; rows there are kept")
 
 
-def _add_tree(commands: Subparsers) -> None:
-    tree = _command(commands, "tree", "draw the tree of splits of a proof", _TREE + _EXIT_CODES)
-    tree.add_argument("proof", type=Path, metavar="PROOF", help="a proof of unsat, as verify --proof writes it")
-    tree.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the picture: .svg, or .json for its data"
-    )
-    tree.add_argument("--title", default="", metavar="TEXT", help="the heading (default: of the proof's name)")
+def _add_export(commands: Subparsers) -> None:
+    text = "write a query about a network as a mixed-integer program, for any solver"
+    export = _command(commands, "export", text, _EXPORT + _EXIT_CODES)
+    export.add_argument("network", type=Path, metavar="NETWORK", help=_NETWORK_HELP)
+    export.add_argument("query", type=Path, metavar="QUERY", help=_QUERY_HELP)
+    export.add_argument("out", type=Path, metavar="OUT", help="the file: .mps or .lp")
+    how = export.add_mutually_exclusive_group()
+    how.add_argument("--exact", action="store_true", help="one binary for each unstable hinge (default)")
+    how.add_argument("--relaxation", action="store_true", help="no binaries for the network: hinges by lines, too")
+    export.add_argument("--clause", type=_count, metavar="N", help="only the Nth conjunction of the query")
+    lines = "lines on each side of an activation that is no hinge (default: 3)"
+    export.add_argument("--lines", type=_count, default=3, metavar="N", help=lines)
+    pieces = "parts into which such an activation's interval is divided, with a binary each (default: 1)"
+    export.add_argument("--pieces", type=_count, default=1, metavar="N", help=pieces)
+    _add_own_activations(export)
+    _add_network_check(export)
 
 
 def _add_info(commands: Subparsers) -> None:
@@ -380,6 +420,11 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
     group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
 
 
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    text = "work on a Dask cluster: tcp://HOST:PORT of its scheduler, or local[:N] for N processes of this machine"
+    parser.add_argument("--cluster", metavar="ADDRESS", help=text)
+
+
 def _add_network_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-network-check",
@@ -411,6 +456,10 @@ def _positive(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
     return value
+
+
+def _vector(text: str) -> tuple[float, ...]:
+    return tuple(_number(part) for part in text.split(","))
 
 
 def _share(text: str) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import sys
 import threading
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from slir_milp._version import __version__
 from slir_milp.bench import (
+    Dispatch,
     InProcess,
     Isolated,
     Locally,
@@ -20,9 +22,12 @@ from slir_milp.bench import (
     Selection,
     Summary,
     Tool,
+    load_adapter,
     own_name,
     run_tasks,
 )
+from slir_milp.bench.clustered import OnCluster
+from slir_milp.cluster import connect
 from slir_milp.commands.background import run_in_background, signals_cancel
 from slir_milp.commands.bench_display import choose_bench_display
 from slir_milp.commands.exit_code import ExitCode
@@ -30,7 +35,7 @@ from slir_milp.commands.files import read_activations
 from slir_milp.commands.output import write_stdout
 from slir_milp.errors import OptionError
 from slir_milp.report.campaign import Campaign, Limits, SetEntry, ToolEntry, this_machine
-from slir_milp.report.results import Row
+from slir_milp.report.results import OWN, Row
 from slir_milp.search.verdict import Options
 
 
@@ -53,6 +58,10 @@ class Request:
         How many instances a campaign runs at a time.
     activations
         A file that declares activations of one's own.
+    tools
+        Names of the verifiers, or files that declare them.
+    cluster
+        Dask cluster on which a campaign runs; ``None`` for this machine.
     """
 
     selection: Selection
@@ -61,6 +70,8 @@ class Request:
     results: Path | None = None
     parallel: int = 1
     activations: Path | None = None
+    tools: tuple[str, ...] = (OWN,)
+    cluster: str | None = None
 
 
 def run(request: Request) -> ExitCode:
@@ -71,8 +82,16 @@ def run(request: Request) -> ExitCode:
     SlirError
         A folder, the results or the declared activations are at fault.
     """
-    if request.results is None and request.parallel > 1:
-        raise OptionError("--parallel is for campaigns: name a folder for --results, too.")
+    if request.results is None:
+        for given, option in (
+            (request.parallel > 1, "--parallel"),
+            (request.cluster is not None, "--cluster"),
+            (request.tools != (OWN,), "--tool"),
+        ):
+            if given:
+                raise OptionError(f"{option} is for campaigns: name a folder for --results, too.")
+    if request.cluster is not None and request.parallel > 1:
+        raise OptionError("with --cluster, as many instances run at a time as its workers have threads: no --parallel.")
     cancel = threading.Event()
     work = _quick_run if request.results is None else _campaign
     with signals_cancel(cancel):
@@ -99,26 +118,38 @@ def _campaign(request: Request, cancel: threading.Event) -> tuple[Row, ...]:
     """Run every instance in a process of its own, and keep all there is to know."""
     assert request.results is not None
     read_activations(request.activations)  # what is wrong with it is said at once
-    tools: tuple[Tool, ...] = (OwnTool(request.options, request.activations),)
+    tools = {tool.name: tool for tool in (_tool(name, request) for name in request.tools)}
     memory, jobs = request.options.memory_limit, _jobs(request)
+    limits = Limits(request.options.timeout, None if memory is None else memory / 1e6, jobs, request.parallel)
     sets = request.selection.sets()
     campaign = Campaign(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"slir_milp": __version__, "python": platform.python_version()},
         machine=this_machine(),
-        limits=Limits(request.options.timeout, None if memory is None else memory / 1e6, jobs, request.parallel),
-        tools=tuple(ToolEntry(tool.name, tool.version, tool.template) for tool in tools),
+        limits=limits if request.cluster is None else replace(limits, parallel=None),
+        tools=tuple(ToolEntry(tool.name, tool.version, tool.template) for tool in tools.values()),
         sets=tuple(SetEntry(found.name, str(found.folder.resolve()), len(found.instances)) for found in sets),
     )
-    names = tuple(tool.name for tool in tools)
-    tasks = request.selection.tasks(names, request.options.timeout)
-    with ResultsFolder(request.results, campaign) as folder, choose_bench_display(sys.stderr) as display:
-        decide = Isolated({tool.name: tool for tool in tools}, memory, jobs, folder.lock)
-        return run_tasks(tasks, folder, Locally(decide, request.parallel, display), watcher=display, cancel=cancel)
+    tasks = request.selection.tasks(tuple(tools), request.options.timeout)
+    with ExitStack() as stack:
+        folder = stack.enter_context(ResultsFolder(request.results, campaign))
+        connection = None if request.cluster is None else stack.enter_context(connect(request.cluster))
+        display = stack.enter_context(choose_bench_display(sys.stderr))
+        decide = Isolated(tools, memory, jobs, folder.lock)
+        dispatch: Dispatch = Locally(decide, request.parallel, display)
+        if connection is not None:
+            dispatch = OnCluster(connection, decide, display)
+        return run_tasks(tasks, folder, dispatch, watcher=display, cancel=cancel)
+
+
+def _tool(name: str, request: Request) -> Tool:
+    return OwnTool(request.options, request.activations) if name == OWN else load_adapter(name)
 
 
 def _jobs(request: Request) -> int:
     """Threads of each instance: as asked, or the cores divided among those that run at a time."""
     from slir_milp.search.run import available_cores
 
+    if request.cluster is not None:
+        return request.options.jobs or 1
     return request.options.jobs or max(1, available_cores() // request.parallel)

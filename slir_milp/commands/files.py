@@ -70,7 +70,7 @@ def read_network(path: Path, *, check: bool, activations: Path | None = None) ->
     from slir_milp.network import load_network
 
     known = read_activations(activations)
-    with _naming(path):
+    with naming(path):
         return load_network(path, check=check, activations=known)
 
 
@@ -84,7 +84,7 @@ def read_query(path: Path, network: Network) -> Query:
     """
     from slir_milp.query import load_query
 
-    with _naming(path):
+    with naming(path):
         query = load_query(path)
     query.check_fits(network.input_size, network.output_size)
     return query
@@ -138,7 +138,8 @@ def require_file(path: Path) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
+    """Let complaints that do not name a file name this one."""
     try:
         yield
     except SlirError as error:

@@ -6,20 +6,21 @@ import os
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import digest, make_way, read_network, read_query
 from slir_milp.commands.output import write_stdout
+from slir_milp.commands.waiting import out_of_time, wait_for
 from slir_milp.errors import OptionError
-from slir_milp.report.progress import choose_display
 from slir_milp.report.text import answer, explanation
-from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
+from slir_milp.search.verdict import Options, Progress, Reason, Verdict
 
 if TYPE_CHECKING:
+    from slir_milp.cluster import Connection
     from slir_milp.network import Network
     from slir_milp.query import Query
 
@@ -46,6 +47,8 @@ class Request:
         A file that declares activations of one's own, if there is one.
     proof
         Where to write the proof, if anywhere.
+    cluster
+        Dask cluster on which to search; ``None`` to search in this process.
     """
 
     network: Path
@@ -57,6 +60,7 @@ class Request:
     started: float
     activations: Path | None = None
     proof: Path | None = None
+    cluster: str | None = None
 
 
 class _Run:
@@ -68,6 +72,7 @@ class _Run:
         self.progress: Progress | None = None
         self.network: Network | None = None
         self.query: Query | None = None
+        self.stack = ExitStack()
 
     def elapsed(self) -> float:
         return time.monotonic() - self.request.started
@@ -77,14 +82,19 @@ class _Run:
         from slir_milp.search import verify
 
         request = self.request
+        connection = self._connection()
         self.network = read_network(request.network, check=request.check_network, activations=request.activations)
         self.query = read_query(request.query, self.network)
         options = request.options
         if options.timeout is not None:
             remaining = options.timeout - self.elapsed()
             if remaining <= 0:
-                return _out_of_time("Reading the files took all of it.")
+                return out_of_time("Reading the files took all of it.")
             options = replace(options, timeout=remaining)
+        if connection is not None:
+            from slir_milp.cluster import verify_on
+
+            return verify_on(connection, self.network, self.query, options, progress=self.note, cancel=self.cancel)
         declared = digest(request.activations)
         return verify(
             self.network,
@@ -96,31 +106,22 @@ class _Run:
             activations=declared[1] if declared else "",
         )
 
+    def _connection(self) -> Connection | None:
+        """The cluster, which is left when the answer has been told."""
+        if self.request.cluster is None:
+            return None
+        from slir_milp.cluster import connect
+
+        return self.stack.enter_context(connect(self.request.cluster))
+
     def note(self, progress: Progress) -> None:
         """Keep the latest snapshot; called in the working thread."""
         self.progress = progress
 
     def wait(self) -> Verdict:
         """Run the work to its end, or until it has overrun its time by far."""
-        limit = self.request.options.timeout
-        give_up_at = None if limit is None else self.request.started + limit + max(1.0, 0.02 * limit)
-        told = False
-        with signals_cancel(self.cancel), choose_display(sys.stderr, quiet=self.request.quiet) as display:
-
-            def tick() -> None:
-                nonlocal told
-                if not self.cancel.is_set():
-                    display.show(self.progress, self.elapsed(), limit)
-                elif not told:
-                    told = True
-                    print("slir-milp: stopping; once more to leave at once", file=sys.stderr, flush=True)
-
-            try:
-                return run_in_background(self.work, tick=tick, give_up_at=give_up_at)
-            except OverrunError:
-                return _out_of_time("The search did not stop by itself and was left.")
-            except MemoryError:
-                return Verdict(Status.UNKNOWN, Reason.MEMORY_LIMIT, "The system has no more memory to give.")
+        request = self.request
+        return wait_for(self.work, self, request.started, request.options.timeout, quiet=request.quiet)
 
 
 def run(request: Request) -> ExitCode:
@@ -133,7 +134,12 @@ def run(request: Request) -> ExitCode:
     """
     _prepare(request)
     state = _Run(request)
-    verdict = state.wait()
+    with state.stack:
+        return _tell(request, state, state.wait())
+
+
+def _tell(request: Request, state: _Run, verdict: Verdict) -> ExitCode:
+    """Print the answer, and write the JSON document if one is asked for."""
     elapsed = state.elapsed()
     write_stdout(answer(verdict))
     if not request.quiet:
@@ -162,12 +168,10 @@ def exit_code(verdict: Verdict) -> ExitCode:
     return ExitCode.INTERRUPTED if verdict.reason is Reason.INTERRUPTED else ExitCode.UNDECIDED
 
 
-def _out_of_time(detail: str) -> Verdict:
-    return Verdict(Status.TIMEOUT, Reason.TIME_LIMIT, detail)
-
-
 def _prepare(request: Request) -> None:
     """See that what is to be written can be before hours are spent; drop what an earlier run has left there."""
+    if request.cluster is not None and request.proof is not None:
+        raise OptionError("a search on a cluster writes no proof; leave out --cluster or --proof.")
     outputs = [(f"--{name}", path) for name, path in (("json", request.json), ("proof", request.proof)) if path]
     if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise OptionError("--json and --proof name the same file; name two.")

@@ -12,7 +12,7 @@ from slir_milp.activations import Curve
 from slir_milp.errors import NetworkError
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network
-from slir_milp.network.runtime import Runtime
+from slir_milp.network.runtime import Deployed
 
 _SCALES = (0.0, 0.01, 1.0, 1.0, 30.0)
 _POSITIVE_SCALES = (1.0, 0.3, 3.0)
@@ -31,7 +31,7 @@ Opened = Callable[[NDArray[np.floating]], tuple[Vector, float]]
 """Outputs of the original at a point, and the largest magnitude inside of it."""
 
 
-def compare(network: Network, runtime: Runtime, opened: Callable[[], Opened] | None = None) -> None:
+def compare(network: Network, runtime: Deployed, opened: Callable[[], Opened] | None = None) -> None:
     """Check that a network computes what the runtime computes, at a few random points (always the same).
 
     Parameters

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from slir_milp.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -89,26 +87,36 @@ def mixes_precisions(model: ModelProto) -> bool:
     )
 
 
-def widen_precision(model: ModelProto) -> None:
-    """Turn every float32 into float64, in place: stored tensors, constants, casts, inputs and outputs."""
+def widen_precision(model: ModelProto, narrow: int | None = None, wide: int | None = None) -> None:
+    """Turn every float32 into float64, in place: stored tensors, constants, casts, inputs and outputs.
+
+    Parameters
+    ----------
+    model
+        The model.
+    narrow, wide
+        Other element types (numbers of ONNX), of which the second represents every number of the first.
+    """
     from onnx import TensorProto
 
+    narrow = TensorProto.FLOAT if narrow is None else narrow
+    wide = TensorProto.DOUBLE if wide is None else wide
     for tensor in model.graph.initializer:
-        _widen_tensor(tensor)
+        _widen_tensor(tensor, narrow, wide)
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        if value.type.tensor_type.elem_type == TensorProto.FLOAT:
-            value.type.tensor_type.elem_type = TensorProto.DOUBLE
+        if value.type.tensor_type.elem_type == narrow:
+            value.type.tensor_type.elem_type = wide
     for node in model.graph.node:
         for attribute in node.attribute:
             if attribute.HasField("t"):
-                _widen_tensor(attribute.t)
-            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
-                attribute.i = TensorProto.DOUBLE
+                _widen_tensor(attribute.t, narrow, wide)
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == narrow:
+                attribute.i = wide
 
 
-def _widen_tensor(tensor: TensorProto) -> None:
-    from onnx import TensorProto, numpy_helper
+def _widen_tensor(tensor: TensorProto, narrow: int, wide: int) -> None:
+    from onnx import helper, numpy_helper
 
-    if tensor.data_type == TensorProto.FLOAT:
-        values = numpy_helper.to_array(tensor).astype(np.float64)
+    if tensor.data_type == narrow:
+        values = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(wide))
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from slir_milp.network.custom import ReferenceSession
 
 FloatArray = NDArray[Any]
+
+_DTYPES: dict[str, type[np.floating[Any]]] = {
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+}
+
+
+class Deployed(Protocol):
+    """What computes a deployed network's outputs: a :class:`Runtime`, or whatever stands for several."""
+
+    def outputs(self, point: FloatArray) -> FloatArray:
+        """Outputs, shape ``(outputs,)``, at one point of shape ``(inputs,)``."""
 
 
 def open_session(model: bytes, *, optimized: bool = True) -> InferenceSession:
@@ -77,8 +90,15 @@ class Runtime:
     @classmethod
     def as_written(cls, model: bytes, name: str, activations: Registry | None = None) -> Runtime:
         """Runtime of an ONNX model in memory, without optimizations; errors call it by the given name."""
+        return cls.in_memory(model, name, activations, optimized=False)
+
+    @classmethod
+    def in_memory(
+        cls, model: bytes, name: str, activations: Registry | None = None, *, optimized: bool = True
+    ) -> Runtime:
+        """Runtime of an ONNX model in memory; errors call it by the given name."""
         runtime = cls.__new__(cls)
-        runtime._runner = _OnnxRunner(model, name, activations, optimized=False)
+        runtime._runner = _OnnxRunner(model, name, activations, optimized=optimized)
         return runtime
 
     @property
@@ -115,7 +135,7 @@ class _OnnxRunner:
         self._inputs = []
         for value in self._session.get_inputs():
             shape = tuple(extent if isinstance(extent, int) and extent > 0 else 1 for extent in value.shape)
-            dtype = {"tensor(float)": np.float32, "tensor(double)": np.float64}.get(value.type)
+            dtype = _DTYPES.get(value.type)
             if dtype is None:
                 raise NetworkError(f"input '{value.name}' of {path} has element type {value.type}, not supported")
             self._inputs.append((value.name, shape, dtype, int(np.prod(shape, dtype=np.int64))))

@@ -1,4 +1,4 @@
-"""Conditions of VNN-LIB: and, or, not, =>, and inequalities between linear terms.
+"""Conditions of VNN-LIB 1.0: and, or, not, =>, and inequalities between linear terms.
 
 One pass over the tokens with an explicit stack, so that neither long nor deeply nested text exhausts anything.  Whether
 a condition stands under an odd number of negations is known when its parenthesis opens; so the formula is built in
@@ -16,7 +16,6 @@ from slir_milp.query.linear import ARITHMETIC, Linear, combine
 from slir_milp.query.numbers import LARGEST, parse_number, shorten
 from slir_milp.query.scan import Scanner
 
-_CONNECTIVES = frozenset({"and", "or", "not", "=>"})
 # Whether the relation is strict, and whether its two sides are to be exchanged to make it "smaller than".
 _RELATIONS = {"<=": (False, False), "<": (True, False), ">=": (False, True), ">": (True, True)}
 _DEEPEST = 100
@@ -45,11 +44,13 @@ class _Frame:
 
     @property
     def takes_conditions(self) -> bool:
-        return self.head in _CONNECTIVES
+        return self.head in {"and", "or", "not", "=>"}
 
 
 class ConditionReader:
     """Collects the conditions of all assertions of a text.
+
+    The language is that of VNN-LIB 1.0; :class:`slir_milp.query.polynomial.PolynomialReader` knows that of 2.x.
 
     Attributes
     ----------
@@ -58,6 +59,12 @@ class ConditionReader:
     output_used
         Whether any condition read so far mentions an output.
     """
+
+    connectives = frozenset({"and", "or", "not", "=>"})
+    equalities = frozenset({"="})
+    arithmetic = ARITHMETIC
+    known = "and, or, not, =>, <=, >=, <, >, =, +, -, *, /"
+    example = "X_0"
 
     def __init__(self, scanner: Scanner) -> None:
         self.index: dict[str, int] = {}
@@ -121,33 +128,26 @@ class ConditionReader:
             raise self._scanner.error(f"assert takes one condition, but has {self._root.count - count}.", start)
 
     def _open(self, head: str, start: int, parent: _Frame) -> _Frame:
-        if head in _CONNECTIVES or head in _RELATIONS or head == "=":
+        if head in self.connectives or head in _RELATIONS or head in self.equalities:
             if not parent.takes_conditions:
                 raise self._misplaced(parent, start)
-        elif head in ARITHMETIC:
+        elif head in self.arithmetic:
             if parent.takes_conditions:
                 raise self._misplaced(parent, start)
         else:
-            raise self._scanner.error(
-                f"the operator '{shorten(head)}' is not known; and, or, not, =>, <=, >=, <, >, =, +, -, *, / are.",
-                start,
-            )
+            raise self._scanner.error(f"the operator '{shorten(head)}' is not known; {self.known} are.", start)
         return _Frame(head, start, parent.child_positive, parent)
 
     def _close(self, frame: _Frame, parent: _Frame) -> None:
-        if frame.head in ARITHMETIC:
+        if frame.head in self.arithmetic:
             try:
-                parent.linear.append(combine(frame.head, frame.linear))
+                parent.linear.append(self._combine(frame.head, frame.linear))
             except QueryError as error:
                 raise self._scanner.error(str(error), frame.offset) from None
             return
         depth = frame.depth
         if frame.takes_conditions:
-            needed = {"not": 1, "=>": 2}.get(frame.head, frame.count)
-            if frame.count != needed:
-                raise self._scanner.error(
-                    f"'{frame.head}' takes {needed} conditions, but has {frame.count}.", frame.offset
-                )
+            self._check_count(frame.head, frame.count, frame.offset)
             if frame.parts is parent.parts:
                 self._count_condition(parent, depth)
                 return
@@ -174,6 +174,11 @@ class ConditionReader:
         frame.parts.append(formula)
         self._count_condition(frame, depth)
 
+    def _check_count(self, head: str, count: int, offset: int) -> None:
+        needed = {"not": 1, "=>": 2}.get(head, count)
+        if count != needed:
+            raise self._scanner.error(f"'{head}' takes {needed} conditions, but has {count}.", offset)
+
     @staticmethod
     def _count_condition(frame: _Frame, depth: int) -> None:
         frame.count += 1
@@ -186,17 +191,34 @@ class ConditionReader:
             self._add_condition(frame, And(()) if (word == "true") == frame.child_positive else Or(()), 0)
         elif frame.takes_conditions:
             raise self._misplaced(frame, start)
-        elif (variable := self.index.get(word)) is not None:
-            self.output_used |= word[0] == "Y"
-            frame.linear.append(Linear({variable: _ONE}, Fraction(0)))
         else:
-            frame.linear.append(Linear({}, self._number(word, start)))
+            frame.linear.append(self._term(word, start))
+
+    def _term(self, word: str, start: int) -> Linear:
+        """A variable or a number."""
+        variable = self._variable(word, start)
+        if variable is None:
+            return Linear({}, self._number(word, start))
+        return Linear({variable: _ONE}, Fraction(0))
+
+    def _variable(self, word: str, start: int) -> int | None:
+        """Number of a variable, ``None`` if the word is none."""
+        variable = self.index.get(word)
+        if variable is not None:
+            self.output_used |= word[0] == "Y"
+        return variable
+
+    def _combine(self, operator: str, operands: list[Linear]) -> Linear:
+        return combine(operator, operands)
+
+    def _difference(self, left: Linear, right: Linear) -> Linear:
+        return left.add(right.scale(Fraction(-1)))
 
     def _compare(self, frame: _Frame) -> Formula:
         """Inequality, or pair of them, that a relation between two terms stands for."""
         left, right = frame.linear
         try:
-            difference = left.add(right.scale(Fraction(-1)))
+            difference = self._difference(left, right)
         except QueryError as error:
             raise self._scanner.error(str(error), frame.offset) from None
         terms = tuple(sorted((v, a) for v, a in difference.terms.items() if a))
@@ -204,9 +226,10 @@ class ConditionReader:
         position = self._scanner.position(frame.offset)
         smaller = (terms, difference.constant)
         larger = (tuple((v, -a) for v, a in terms), -difference.constant)
-        if frame.head == "=":
-            parts = (Atom(*smaller, not frame.positive, position), Atom(*larger, not frame.positive, position))
-            return And(parts) if frame.positive else Or(parts)
+        if frame.head in self.equalities:
+            equal = (frame.head != "!=") == frame.positive
+            parts = (Atom(*smaller, not equal, position), Atom(*larger, not equal, position))
+            return And(parts) if equal else Or(parts)
         strict, exchanged = _RELATIONS[frame.head]
         if not frame.positive:
             strict, exchanged = not strict, not exchanged
@@ -220,7 +243,7 @@ class ConditionReader:
             strict, exchanged = not strict, not exchanged
         position = self._scanner.position(match.start("simple"))
         pair = self._constants.get(right)
-        if pair is None and right not in self.index:
+        if pair is None and self._variable(right, match.start("right")) is None:
             constant = self._number(right, match.start("right"))
             self._check_sizes((), constant, match.start("right"))
             pair = self._constants[right] = (constant, -constant)
@@ -236,10 +259,9 @@ class ConditionReader:
         terms: dict[int, Fraction] = {}
         for name, group, sign in ((left, "left", 1), (right, "right", -1)):
             if name:
-                variable = self.index.get(name)
+                variable = self._variable(name, match.start(group))
                 if variable is None:
                     raise self._scanner.error(f"{shorten(name)} is not declared.", match.start(group))
-                self.output_used |= name[0] == "Y"
                 terms[variable] = terms.get(variable, Fraction(0)) + (-sign if exchanged else sign)
         return tuple(sorted((v, a) for v, a in terms.items() if a))
 
@@ -259,5 +281,7 @@ class ConditionReader:
 
     def _misplaced(self, frame: _Frame, start: int) -> QueryError:
         if frame.takes_conditions:
-            return self._scanner.error("here a condition such as (<= X_0 1.0) is expected.", start)
-        return self._scanner.error(f"'{frame.head}' takes terms, such as X_0 or (* 2.0 Y_1), and no condition.", start)
+            return self._scanner.error(f"here a condition such as (<= {self.example} 1.0) is expected.", start)
+        return self._scanner.error(
+            f"'{frame.head}' takes terms, such as {self.example} or (* 2.0 {self.example}), and no condition.", start
+        )

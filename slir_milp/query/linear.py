@@ -20,13 +20,16 @@ class Linear:
         Coefficient of each variable; may be zero.
     constant
         The constant term.
+    element
+        Element type of the variables, in the languages that have several; ``""`` where nothing says which.
     """
 
-    __slots__ = ("constant", "terms")
+    __slots__ = ("constant", "element", "terms")
 
-    def __init__(self, terms: dict[int, Fraction], constant: Fraction) -> None:
+    def __init__(self, terms: dict[int, Fraction], constant: Fraction, element: str = "") -> None:
         self.terms = terms
         self.constant = constant
+        self.element = element
 
     @property
     def is_constant(self) -> bool:
@@ -36,8 +39,8 @@ class Linear:
     def scale(self, factor: Fraction) -> Linear:
         """Multiply by a constant, in place."""
         for variable in self.terms:
-            self.terms[variable] = _checked(self.terms[variable] * factor)
-        self.constant = _checked(self.constant * factor)
+            self.terms[variable] = checked(self.terms[variable] * factor)
+        self.constant = checked(self.constant * factor)
         return self
 
     def add(self, other: Linear) -> Linear:
@@ -45,8 +48,8 @@ class Linear:
         # The smaller is merged into the larger: a sum nested a thousand deep stays cheap.
         large, small = (self, other) if len(self.terms) >= len(other.terms) else (other, self)
         for variable, coefficient in small.terms.items():
-            large.terms[variable] = _checked(large.terms.get(variable, Fraction(0)) + coefficient)
-        large.constant = _checked(large.constant + small.constant)
+            large.terms[variable] = checked(large.terms.get(variable, Fraction(0)) + coefficient)
+        large.constant = checked(large.constant + small.constant)
         return large
 
 
@@ -84,7 +87,8 @@ def combine(operator: str, operands: list[Linear]) -> Linear:
     return first
 
 
-def _checked(number: Fraction) -> Fraction:
+def checked(number: Fraction) -> Fraction:
+    """The number, unless it is too long to be computed with."""
     if number.numerator.bit_length() + number.denominator.bit_length() > _LONGEST:
         raise QueryError("a term has too many digits to be computed with; write its numbers with fewer.")
     return number

@@ -27,6 +27,13 @@ _TOKEN = re.compile(
 class Scanner:
     """Gives a text's tokens one after another and turns offsets into positions.
 
+    Parameters
+    ----------
+    text
+        The text.
+    token
+        What a token is; those of VNN-LIB 1.0 by default.
+
     Attributes
     ----------
     tokens
@@ -35,8 +42,8 @@ class Scanner:
         token.
     """
 
-    def __init__(self, text: str) -> None:
-        self.tokens: Iterator[re.Match[str]] = _TOKEN.finditer(text)
+    def __init__(self, text: str, token: re.Pattern[str] = _TOKEN) -> None:
+        self.tokens: Iterator[re.Match[str]] = token.finditer(text)
         self._newlines = [match.start() for match in re.finditer("\n", text)]
 
     def head(self, start: int) -> str:

@@ -11,6 +11,8 @@ from slir_milp.query.formula import Formula, missing_bounds
 from slir_milp.query.numbers import shorten
 from slir_milp.query.query import Query
 from slir_milp.query.scan import Scanner
+from slir_milp.query.single import single_query
+from slir_milp.query.vnnlib2 import is_version_2, parse_specification
 
 _VARIABLE = re.compile(r"[XY]_(0|[1-9]\d{0,8})", re.ASCII)
 
@@ -19,7 +21,7 @@ _VERSION_2 = frozenset({"vnnlib-version", "declare-network"})
 
 
 def parse_query(text: str, *, source: str = "", sha256: str = "") -> Query:
-    """Read a query from VNN-LIB 1.0 text.
+    """Read a query from VNN-LIB text: of version 1.0, or of 2.x if it says no more than that can.
 
     Parameters
     ----------
@@ -36,9 +38,11 @@ def parse_query(text: str, *, source: str = "", sha256: str = "") -> Query:
     Raises
     ------
     QueryError
-        The text is no VNN-LIB 1.0, is not linear, uses what was not declared, or leaves an input unbounded; with line
+        The text is no VNN-LIB, is not linear, uses what was not declared, or leaves an input unbounded; with line
         and column.
     """
+    if is_version_2(text):
+        return single_query(parse_specification(text, source=source, sha256=sha256))
     return _Reader(text).query(source, sha256)
 
 
@@ -95,7 +99,7 @@ class _Reader:
         elif name in _IGNORED:
             self.scanner.contents(start)
         elif name in _VERSION_2:
-            raise self.scanner.error("this is a VNN-LIB 2 file; only VNN-LIB 1.0 is read.", start)
+            raise self.scanner.error("a VNN-LIB 2 file begins with (vnnlib-version <2.0>).", start)
         else:
             raise self.scanner.error(f"the command '{shorten(name)}' is not known.", start)
 

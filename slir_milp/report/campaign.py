@@ -30,18 +30,19 @@ class Limits:
     jobs
         Threads.
     parallel
-        How many instances run at a time.
+        How many instances run at a time; ``None`` for as many as a cluster has room for.
     """
 
     seconds: float | None
     memory_mb: float | None
     jobs: int
-    parallel: int = 1
+    parallel: int | None = 1
 
     def __str__(self) -> str:
         seconds = "the instances' own seconds" if self.seconds is None else f"{self.seconds:g} s"
         memory = "no limit of memory" if self.memory_mb is None else f"{self.memory_mb:g} MB"
-        return f"{seconds}, {memory}, {self.jobs} thread{'s'[: self.jobs != 1]}, {self.parallel} at a time"
+        places = "a cluster" if self.parallel is None else f"{self.parallel} at a time"
+        return f"{seconds}, {memory}, {self.jobs} thread{'s'[: self.jobs != 1]}, {places}"
 
 
 @dataclass(frozen=True)

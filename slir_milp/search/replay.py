@@ -8,7 +8,10 @@ written, strict comparisons strictly.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +22,9 @@ from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, GridBox, Query
 from slir_milp.search.verdict import Witness
 
+RunsNetwork: TypeAlias = Callable[[Vector], Vector]
+"""Gives the outputs, shape ``(outputs,)``, at a point of shape ``(inputs,)``."""
+
 
 class Replayer:
     """Checks candidates against a query; keeps the first one that holds in one arithmetic only.
@@ -26,12 +32,15 @@ class Replayer:
     Parameters
     ----------
     network, query
-        The problem.  A network that was not read from a file is replayed in float32 by NumPy.
+        The problem.
+    runtime
+        What computes the network's outputs at a point.  By default, the network's file, or the model that it was read
+        from, on its own runtime; a network that was made of arrays is replayed by NumPy, in the type of its inputs.
     """
 
-    def __init__(self, network: Network, query: Query) -> None:
+    def __init__(self, network: Network, query: Query, runtime: RunsNetwork | None = None) -> None:
         self._network, self._query = network, query
-        self._runtime: Runtime | None = None
+        self._runtime = runtime
         self._lock = threading.Lock()
         self._grids: tuple[Box, GridBox, GridBox] | None = None
         self.near_miss: Witness | None = None
@@ -92,11 +101,17 @@ class Replayer:
         return self._query.violation(x, y)
 
     def _run(self, x: Vector) -> Vector:
-        if not self._network.source:
-            return run_in_float32(self._network, x)
         if self._runtime is None:
-            self._runtime = Runtime(self._network.source, self._network.activations)
-        return np.asarray(self._runtime.outputs(x), dtype=np.float64)
+            self._runtime = self._own_runtime()
+        return np.asarray(self._runtime(x), dtype=np.float64)
+
+    def _own_runtime(self) -> RunsNetwork:
+        network = self._network
+        if network.source:
+            return Runtime(network.source, network.activations).outputs
+        if network.model:
+            return Runtime.in_memory(network.model, "the model", network.activations).outputs
+        return network if self._double() else partial(run_in_float32, network)
 
     def _placed(self, x: Vector, box: Box) -> list[Fraction]:
         """The nearest point of the box with float32 coordinates, or the finest that each interval allows."""

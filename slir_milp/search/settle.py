@@ -127,6 +127,7 @@ class Settler:
             solver(),
             deadline=min(limits.deadline, time.monotonic() + _MILP_SECONDS),
             cancel=limits.cancel,
+            observer=self._state.observer,
         )
         with self._state.condition:
             self._state.counts.programs += 1
@@ -221,7 +222,14 @@ class Settler:
             return None
         limits, rows = self._state.limits, target.conjunction.rows
         outcome = propose(
-            self._network, rows, region, neurons, solver(), deadline=limits.deadline, cancel=limits.cancel
+            self._network,
+            rows,
+            region,
+            neurons,
+            solver(),
+            deadline=limits.deadline,
+            cancel=limits.cancel,
+            observer=self._state.observer,
         )
         with self._state.condition:
             self._state.counts.programs += 1
