@@ -15,7 +15,7 @@ from slir_milp.solvers.residuals import is_farkas_ray
 def without_solver(program: LinearProgram) -> Solution | None:
     """Answer a program whose bounds or sides cross, or whose rows have no entries; ``None`` for any other."""
     lower, upper = program.column_lower, program.column_upper
-    if is_integer(program):
+    if program.integral is not None:
         lower = np.where(program.integral, np.ceil(lower), lower)
         upper = np.where(program.integral, np.floor(upper), upper)
     if (lower > upper).any() or (program.row_lower > program.row_upper).any():

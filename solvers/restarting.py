@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
-from typing import ClassVar
 
 import numpy as np
 
@@ -23,9 +22,20 @@ from slir_milp.solvers.protocol import Feature, LinearProgram, Solution, SolverE
 class RestartingSolver(ABC):
     """A back end with nothing to keep; one method to write."""
 
-    name: ClassVar[str]
-    features: ClassVar[frozenset[Feature]]
-    tolerance: ClassVar[float]
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the registry calls it."""
+
+    @property
+    @abstractmethod
+    def features(self) -> frozenset[Feature]:
+        """What it can do."""
+
+    @property
+    @abstractmethod
+    def tolerance(self) -> float:
+        """What it promises."""
 
     @abstractmethod
     def run(self, program: LinearProgram, order: Order) -> Solution:
@@ -61,8 +71,8 @@ class RestartingSession(HeldProgram):
         begun = time.monotonic()
         order = Order(deadline, cancel, target, on_point)
         found = self._solve(self._program, order)
-        if found.status is Status.UNCLEAR:
-            found = replace(found, status=self._infeasible_or_unbounded(order))
+        if found.status in (Status.UNCLEAR, Status.FAILED):
+            found = replace(found, status=self._without_costs(found.status, order))
         if found.status is Status.INFEASIBLE and found.ray is None and not is_integer(self._program):
             found = replace(found, ray=self._ray(order))
         return replace(found, seconds=time.monotonic() - begun)
@@ -73,16 +83,15 @@ class RestartingSession(HeldProgram):
         known = without_solver(program)
         return known if known is not None else self._solver.run(program, order)
 
-    def _infeasible_or_unbounded(self, order: Order) -> Status:
-        """Which of the two: without costs nothing is unbounded."""
+    def _without_costs(self, status: Status, order: Order) -> Status:
+        """Ask anew without costs, where nothing is unbounded, and what is infeasible is so with costs as well."""
+        if not self._program.costs.any():
+            return status
         free = replace(self._program, costs=np.zeros(self._program.columns))
-        found = self._solve(free, replace(order, target=None, on_point=None))
-        return {
-            Status.OPTIMAL: Status.UNBOUNDED,
-            Status.INFEASIBLE: Status.INFEASIBLE,
-            Status.TIME_LIMIT: Status.TIME_LIMIT,
-            Status.INTERRUPTED: Status.INTERRUPTED,
-        }.get(found.status, Status.UNCLEAR)
+        found = self._solve(free, replace(order, target=None, on_point=None)).status
+        if found is Status.OPTIMAL and status is Status.UNCLEAR:
+            return Status.UNBOUNDED
+        return found if found in (Status.INFEASIBLE, Status.TIME_LIMIT, Status.INTERRUPTED) else status
 
     def _ray(self, order: Order) -> Vector | None:
         if not {Feature.FARKAS_RAY, Feature.DUALS} <= self._solver.features:

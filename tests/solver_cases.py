@@ -1,9 +1,12 @@
 """Linear programs for the conformance tests of solvers, and how near an answer has to be."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slir_milp.solvers import LinearProgram, Solution, Solver
 from slir_milp.solvers.residuals import residuals
@@ -14,6 +17,16 @@ INF = np.inf
 def near(backend: Solver, value: Any) -> Any:
     """The value within what the back end promises."""
     return pytest.approx(value, rel=backend.tolerance, abs=backend.tolerance)
+
+
+def examples(name: str, most: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Feed a test ``seed``; programs that a process of its own has to solve are slow, so they get a few only."""
+    count = min(most, 5) if name.startswith("pyomo:") else most
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        return settings(max_examples=count, deadline=None)(given(seed=st.integers(0, 2**32 - 1))(test))
+
+    return decorate
 
 
 def is_optimal(backend: Solver, solved: LinearProgram, solution: Solution) -> bool:

@@ -240,7 +240,8 @@ def test_long_and_deep_text():
         (TEXT + "(declare-fun Y_2 Real)", "a declaration has the form (declare-fun X_0 () Real)"),
         (TEXT + "(declare-const Y_3 Real)", "line 7, column 1: Y_3 is declared, but Y_2 is not"),
         (TEXT + "(define-fun f () Real 1.0)", "the command 'define-fun' is not known"),
-        ("(vnnlib-version <2.0>)", "VNN-LIB 2 file"),
+        ("(vnnlib-version <2.0>)", "asserts nothing"),
+        ("(declare-const X_0 Real) (vnnlib-version <2.0>)", "VNN-LIB 2 file begins with"),
         (HEADER + "(assert (<= X_0 1))(assert (<= Y_0 1))", "line 1, column 1: X_0 has no lower bound"),
         (
             HEADER + BOX.replace("(assert (<= X_1 1))", "") + "(assert (or (<= X_1 1) (<= Y_0 1)))",

@@ -53,12 +53,16 @@ def value(term, assignment):
     return float(np.sum(numbers) if operator == "+" else np.prod(numbers))
 
 
+def leaves(term):
+    return [term] if isinstance(term, str) else [leaf for part in term for leaf in leaves(part)]
+
+
 def holds(condition, assignment, tolerance):
     """Whether a condition holds, where those about inputs alone may miss by the tolerance."""
     operator, *parts = condition
     if operator in ("and", "or"):
         return (all if operator == "and" else any)(holds(part, assignment, tolerance) for part in parts)
-    of_inputs = not any(word.startswith("Y") for word in tokens(str(condition).replace("'", " ").replace(",", " ")))
+    of_inputs = not any(word[0] in "YV" for word in leaves(condition))
     slack = tolerance if of_inputs else 0.0
     low, high = (value(part, assignment) for part in (parts if operator[0] == "<" else parts[::-1]))
     return low <= high + slack if operator[1:] == "=" else low < high + slack
@@ -82,6 +86,35 @@ def judged(result, network, query, tolerance=0.0):
     assignment = {f"X_{i}": float(v) for i, v in enumerate(x)} | {f"Y_{i}": float(v) for i, v in enumerate(y)}
     conditions = [form[1] for form in parsed(tokens(query.read_text())) if form[0] == "assert"]
     return all(holds(condition, assignment, tolerance) for condition in conditions)
+
+
+def judged_2(result, networks, query, tolerance=0.0):
+    """Whether a result file of a query of version 2.0 holds a witness; ``networks`` has a path for every network."""
+    lines = result.read_text().splitlines()
+    assert lines.pop(0) == "sat"
+    forms = parsed(tokens(query.read_text()))
+    assignment, inputs = {}, set()
+    for name, *items in (form[1:] for form in forms if form[0] == "declare-network"):
+        session = onnxruntime.InferenceSession(networks[name].read_bytes(), providers=["CPUExecutionProvider"])
+        tensors, outputs = {}, []
+        for role, variable, kind, extents in (item for item in items if item[0].startswith("declare-")):
+            shape = [int(word) for word in extents.strip("[]").split(",")]
+            assert lines.pop(0).replace(", ", ",") == f"{variable} {kind} {extents}"
+            tensors[variable] = np.array([float(lines.pop(0)) for _ in range(int(np.prod(shape)))]).reshape(shape)
+            outputs += [variable] if role == "declare-output" else []
+        given = [variable for variable in tensors if variable not in outputs]
+        feed = {
+            source.name: tensors[variable].astype(np.float32).reshape([extent or 1 for extent in source.shape])
+            for source, variable in zip(session.get_inputs(), given, strict=True)
+        }
+        results = dict(zip(outputs, session.run(None, feed), strict=True))
+        inputs |= set(given)
+        for variable, value in tensors.items():
+            told = value.astype(np.float32) if variable in given else results[variable].reshape(value.shape)
+            for place in np.ndindex(*value.shape):
+                assignment[f"{variable}[{','.join(map(str, place))}]"] = float(told[place])
+    assert lines == []
+    return all(holds(form[1], assignment, tolerance) for form in forms if form[0] == "assert")
 
 
 @pytest.fixture
@@ -132,6 +165,39 @@ def test_packed_files_are_found_by_either_name(scripts, tmp_path):
         (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert scripts("run_instance", "test", NETWORK.name, REACHED.name + ".gz").returncode == 0
     assert judged(tmp_path / "out.txt", NETWORK, REACHED)
+
+
+SINGLE = """; about one network
+(vnnlib-version <2.0>)
+(declare-network N (declare-input X float32 [1,1]) (declare-output Y float32 [1,1]))
+(assert (and (>= X[0,0] 0.0) (<= X[0,0] 3.0)))
+(assert (>= Y[0,0] LEAST))
+"""
+TWO = """(vnnlib-version <2.0>)
+(declare-network f (declare-input X float32 [1,1]) (declare-output Y float32 [1,1]))
+(declare-network g (RELATION f) (declare-input U float32 [1,1]) (declare-output V float32 [1,1]))
+(assert (and (>= X[0,0] 0.0) (<= X[0,0] 1.5) (>= U[0,0] 0.0) (<= U[0,0] 1.5)))
+(assert (>= (- Y[0,0] V[0,0]) 0.5))
+(assert (>= (* X[0,0] U[0,0]) 0.25))
+"""
+
+
+def test_queries_of_version_2(scripts, tmp_path):
+    single, two = tmp_path / "single.vnnlib", tmp_path / "two.vnnlib"
+    single.write_text(SINGLE.replace("LEAST", "1.0"))
+    assert scripts("prepare_instance", "test", NETWORK, single).returncode == 0
+    assert scripts("run_instance", "test", NETWORK, single, "out.txt", 60).returncode == 0
+    assert judged_2(tmp_path / "out.txt", {"N": NETWORK}, single)
+    single.write_text(SINGLE.replace("LEAST", "1.5"))
+    assert scripts("run_instance", "test", NETWORK, single, "out.txt", 60).returncode == 0
+    assert (tmp_path / "out.txt").read_text() == "unsat\n"
+    for relation in ("equal-to", "isomorphic-to"):
+        two.write_text(TWO.replace("RELATION", relation))
+        networks = f"[('f', '{NETWORK}'), ('g', '{NETWORK}')]"
+        assert scripts("prepare_instance", "test", networks, two).returncode == 0
+        done = scripts("run_instance", "test", networks, two, "out.txt", 60)
+        assert done.returncode == 0, done.stderr
+        assert judged_2(tmp_path / "out.txt", {"f": NETWORK, "g": NETWORK}, two)
 
 
 @pytest.mark.parametrize(

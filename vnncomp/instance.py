@@ -36,6 +36,8 @@ _VERDICTS = {"sat": "sat", "unsat": "unsat", "unknown": "unknown", "timeout": "t
 _VERSION_2 = re.compile(rb"(?:\s|;[^\r\n]*)*\(\s*(?:vnnlib-version|declare-network)\b")
 _NETWORK = re.compile(r"\(\s*declare-network\s+([^\s()]+)\s*(\(\s*equal-to\b)?")
 
+_VNNLIB = "import sys; from slir_milp.vnnlib_cli import main; sys.exit(main())"
+
 
 class InstanceError(Exception):
     """The instance cannot be run; the text says why."""
@@ -69,7 +71,8 @@ class Instance:
             network = str(self.networks[0][1])
             options = ["--timeout", f"{timeout:g}", "--json", str(document)]
             return [*python, "slir_milp", "verify", network, str(self.query), *options]
-        command = [*python, "slir_milp.vnnlib", "verify", str(self.query), "--timeout", str(max(int(timeout), 1))]
+        command = [sys.executable, "-c", _VNNLIB, "verify", str(self.query), "--timeout", str(max(int(timeout), 1))]
+        command += ["--json", str(document)]
         for name, path in self._named():
             command += ["--network", f"{name}={path}"]
         return command

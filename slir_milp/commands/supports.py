@@ -6,7 +6,6 @@ decide which queries to send.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,9 +14,6 @@ from slir_milp.commands.output import write_stdout
 
 OLDEST_OPSET = 7
 """The oldest that ONNX Runtime, the arbiter of what a network computes, gives any guarantee for."""
-
-FLOATS_VARIABLE = "SLIR_MILP_FLOATS"
-"""Environment variable by which a user says ``real``: queries of floating point types are about real numbers."""
 
 
 def _opset_versions() -> tuple[str, ...]:
@@ -43,8 +39,9 @@ def newest_opset() -> int:
 
 
 def _element_types() -> tuple[str, ...]:
-    consents = os.environ.get(FLOATS_VARIABLE, "") == "real"
-    return ("real", "float64", "float32") if consents else ("real",)
+    from slir_milp.query.elements import consents_to_reals
+
+    return ("real", "float64", "float32") if consents_to_reals() else ("real",)
 
 
 def _operators() -> tuple[str, ...]:

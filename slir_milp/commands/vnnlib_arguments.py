@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slir_milp._version import __version__
 from slir_milp.commands.arguments import _EXIT_CODES, Parser, _add_network_check, _add_options, _command
+from slir_milp.commands.supports import CAPABILITIES
 
 NAME = "slir_milp"
 
@@ -33,6 +34,14 @@ examples:
   slir-milp check run.proof composed/composed.onnx composed/composed.vnnlib
 
 """
+_SUPPORTS = """\
+examples:
+  slir-milp-vnnlib supports
+  slir-milp-vnnlib supports --onnx-operators
+
+Without an option, all is printed, for people to read.
+
+"""
 
 
 def build_parser() -> Parser:
@@ -53,6 +62,16 @@ def build_parser() -> Parser:
     _add_files(compose)
     compose.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for them; made if need be")
     _add_network_check(compose)
+    supports = _command(commands, "supports", "print what this solver can do, in the standard's words", _SUPPORTS)
+    asked = supports.add_mutually_exclusive_group()
+    for capability in CAPABILITIES:
+        asked.add_argument(
+            f"--{capability.name}",
+            dest="capability",
+            action="store_const",
+            const=capability.name,
+            help=capability.meaning,
+        )
     return parser
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slir_milp.commands.exit_code import ExitCode
-from slir_milp.commands.files import make_way, naming
+from slir_milp.commands.files import digest, make_way, naming
 from slir_milp.commands.output import write_stdout
 from slir_milp.commands.verify import exit_code
 from slir_milp.commands.waiting import out_of_time, wait_for
@@ -176,10 +176,15 @@ def run(request: Request) -> ExitCode:
     if not request.quiet:
         print(explanation(verdict, elapsed), file=sys.stderr)
     if request.json is not None:
+        from slir_milp.report.assignment import assignment_document
         from slir_milp.report.document import document, write_json
 
         query = (str(request.query), state.specification.sha256 if state.specification else "")
         content = document(verdict, options=request.options, network=("", ""), query=query, elapsed=elapsed)
+        named = {name: digest(path) or (str(path), "") for name, path in request.networks.items()}
+        content["network"] = None
+        content["networks"] = {name: {"path": path, "sha256": sha256} for name, (path, sha256) in named.items()}
+        content["assignment"] = None if assignment is None else assignment_document(assignment)
         write_json(request.json, content)
     return exit_code(verdict)
 

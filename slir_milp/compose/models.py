@@ -125,7 +125,7 @@ def _fix_shape(path: Path, tensor: Declared, value: ValueInfoProto) -> None:
         for _ in tensor.shape:
             kind.shape.dim.add()
     else:
-        extents = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+        extents = [dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim]
     if len(extents) == len(tensor.shape):
         shape = tuple(
             declared if extent is None else extent for extent, declared in zip(extents, tensor.shape, strict=True)

@@ -8,25 +8,23 @@ of them the products that the condition needs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slir_milp.compose.graph import Builder, Part, add_network, computed_names, model_of, new_builder, reconciled
-from slir_milp.compose.inputs import Inputs, assumed_bounds, free_inputs, implied_bounds
+from slir_milp.compose.assemble import composed_model
+from slir_milp.compose.inputs import Inputs, free_inputs
 from slir_milp.compose.isomorphism import are_isomorphic
 from slir_milp.compose.models import Model, check_shape, read_model
-from slir_milp.compose.products import add_products
+from slir_milp.compose.translate import composed_query, matters
 from slir_milp.errors import NetworkError, OptionError, SlirWarning
 from slir_milp.network.cache import recall, remember
 from slir_milp.network.normal_form import Network
-from slir_milp.query import And, Atom, Declared, Formula, NetworkDeclaration, Query, Relation, Role, Specification
+from slir_milp.query import Declared, Query, Relation, Role, Specification
 from slir_milp.query.elements import REAL
-from slir_milp.query.polynomial import substituted
 from slir_milp.query.single import check_reals
 
 if TYPE_CHECKING:
@@ -73,10 +71,10 @@ class Composition:
         start = 0
         for network in self.specification.networks:
             size = sum(tensor.size for tensor in network.inputs)
-            model = self.models[base(network)]
+            model = self.models[network.base]
             places = {value.name: place for place, value in enumerate(model.proto.graph.output)}
             yield (
-                base(network),
+                network.base,
                 [self.inputs.number[v] for v in range(start, start + size)],
                 [places[name] for _, name in model.shown(network)],
             )
@@ -121,13 +119,14 @@ def apply(
     }
     _check_isomorphisms(specification, models)
     inputs = free_inputs(specification)
-    query, monomials, assumed = _query(specification, inputs, models)
-    proto = _composed(specification, models, inputs, monomials)
+    query, monomials, assumed = composed_query(specification, inputs, models)
+    proto = composed_model(specification, models, inputs, monomials)
     content = proto.SerializeToString(deterministic=True)
     network, fresh = _network(content)
     _check_outputs(specification, models, network)
-    names = tuple(specification.variable_name(inputs.free[i]) for i in assumed if _matters(i, network, query))
-    composition = Composition(specification, models, inputs, content, network, query, monomials, names)
+    typed = _with_types(proto, network)
+    names = tuple(specification.variable_name(inputs.free[i]) for i in assumed if matters(i, network, query))
+    composition = Composition(specification, models, inputs, typed, network, query, monomials, names)
     if check and fresh:
         _compare(composition)
         remember(content, "composed.onnx", network)
@@ -141,11 +140,6 @@ def _check_isomorphisms(specification: Specification, models: Mapping[str, Model
                 f"{models[network.name].path} and {models[network.other].path} have different graphs, but "
                 f"{network.name} is declared isomorphic to {network.other}; leave the declaration out."
             )
-
-
-def base(network: NetworkDeclaration) -> str:
-    """Name of the network whose model a network has."""
-    return network.name if network.needs_model else network.other
 
 
 def _check_files(specification: Specification, files: Mapping[str, Path]) -> None:
@@ -168,168 +162,7 @@ def _check_files(specification: Specification, files: Mapping[str, Path]) -> Non
 
 
 def _hidden(specification: Specification, name: str) -> list[Declared]:
-    return [tensor for network in specification.networks if base(network) == name for tensor in network.hidden]
-
-
-# --- the model -----------------------------------------------------------------------------------------------------
-
-
-def _composed(
-    specification: Specification, models: Mapping[str, Model], inputs: Inputs, monomials: Sequence[tuple[int, ...]]
-) -> ModelProto:
-    protos, opset, ir_version = reconciled(dict(models))
-    parts = {
-        network.name: Part(
-            network.name,
-            base(network),
-            protos[base(network)],
-            computed_names(protos[base(network)], models[base(network)].inputs),
-        )
-        for network in specification.networks
-    }
-    builder = new_builder()
-    given = _add_inputs(builder, specification, models, inputs)
-    results: list[tuple[str, int]] = []
-    for network in specification.networks:
-        part, model = parts[network.name], models[base(network)]
-        add_network(builder, part)
-        for tensor, name in model.shown(network):
-            results.append((part.prefixed(name), tensor.size))
-    for name, _ in results:
-        builder.add_output(name)
-    if monomials:
-        builder.add_output(add_products(builder, [*given, *results], monomials))
-    return model_of(builder, opset, ir_version)
-
-
-def _add_inputs(
-    builder: Builder, specification: Specification, models: Mapping[str, Model], inputs: Inputs
-) -> list[tuple[str, int]]:
-    """Add the free inputs, and make every network's inputs of them; names and sizes of what was added as inputs."""
-    given: list[tuple[str, int]] = []
-    start = 0
-    for network in specification.networks:
-        model = models[base(network)]
-        types = {value.name: value.type.tensor_type for value in model.proto.graph.input}
-        for tensor, name in zip(network.inputs, model.inputs, strict=True):
-            kind, own = types[name], f"{network.name}/{name}"
-            element = _wider(kind.elem_type)
-            shape = [dim.dim_value for dim in kind.shape.dim]
-            numbers = [inputs.number[v] for v in range(start, start + tensor.size)]
-            first = sum(size for _, size in given)
-            free = [number for number in numbers if number >= first]
-            if len(free) == tensor.size:
-                builder.add_input(own, element, shape)
-                given.append((own, tensor.size))
-            else:
-                if free:
-                    builder.add_input(f"{own}/free", element, [len(free)])
-                    given.append((f"{own}/free", len(free)))
-                _assemble(builder, own, element, shape, given, numbers)
-            start += tensor.size
-        start += sum(tensor.size for tensor in (*network.hidden, *network.outputs))
-    return given
-
-
-def _assemble(
-    builder: Builder,
-    name: str,
-    element: int,
-    shape: Sequence[int],
-    given: Sequence[tuple[str, int]],
-    numbers: Sequence[int],
-) -> None:
-    """Make an input of a network of elements of the composed inputs."""
-    vectors, places, start, length = [], {}, 0, 0
-    wanted = set(numbers)
-    for source, size in given:
-        here = [number for number in range(start, start + size) if number in wanted]
-        if here:
-            flat = builder.flat(source)
-            vectors.append(flat if builder.types[source] == element else builder.apply("Cast", flat, to=element))
-            places.update({number: length + number - start for number in range(start, start + size)})
-            length += size
-        start += size
-    vector = builder.picked(builder.joined(vectors), [places[number] for number in numbers])
-    builder.apply("Reshape", vector, builder.store(np.array(shape, dtype=np.int64)), name=name)
-
-
-def _wider(element: int) -> int:
-    from onnx import TensorProto
-
-    return int(TensorProto.FLOAT if element == TensorProto.FLOAT16 else element)
-
-
-# --- the query -----------------------------------------------------------------------------------------------------
-
-
-def _query(
-    specification: Specification, inputs: Inputs, models: Mapping[str, Model]
-) -> tuple[Query, tuple[tuple[int, ...], ...], tuple[int, ...]]:
-    """The query over the composed network, its monomials, and the inputs whose bounds are assumed."""
-    number = dict(inputs.number)
-    count = len(inputs.free)
-    for _, tensor, start in specification.tensors():
-        if tensor.role is not Role.INPUT:
-            number.update({start + offset: count + offset for offset in range(tensor.size)})
-            count += tensor.size
-    products = [tuple(sorted(number[v] for v in factors)) for factors in specification.monomials]
-    monomials = {factors: count + place for place, factors in enumerate(dict.fromkeys(products))}
-    for offset, factors in enumerate(products):
-        number[specification.variables + offset] = monomials[factors]
-    formula = substituted(specification.formula, lambda variable: ((number[variable], Fraction(1)),))
-    extra = [*_defaults(specification, inputs, models), *implied_bounds(formula, len(inputs.free))]
-    formula = _with(formula, extra)
-    assumed = assumed_bounds(formula, len(inputs.free))
-    formula = _with(formula, assumed)
-    query = Query(
-        len(inputs.free), count - len(inputs.free) + len(monomials), formula, specification.sha256, specification.source
-    )
-    if not query.mentions_outputs:
-        warnings.warn(
-            SlirWarning("the query says nothing of the outputs: every input of its set meets it."), stacklevel=4
-        )
-    return query, tuple(monomials), tuple(sorted({atom.terms[0][0] for atom in assumed}))
-
-
-def _with(formula: Formula, atoms: Sequence[Atom]) -> Formula:
-    return And((*(formula.parts if isinstance(formula, And) else (formula,)), *atoms)) if atoms else formula
-
-
-def _matters(i: int, network: Network, query: Query) -> bool:
-    """Whether an input whose bounds are assumed can make a difference."""
-    first = network.affines[0]
-    used = [abs(first.weight)[:, [i]].sum()] + [abs(r)[:, [i]].sum() for r in (first.weight_radius,) if r is not None]
-    if any(used):
-        return True
-    return sum(any(variable == i for variable, _ in atom.terms) for atom in _atoms(query.formula)) > 2
-
-
-def _atoms(formula: Formula) -> Iterator[Atom]:
-    todo = [formula]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, Atom):
-            yield part
-        else:
-            todo += part.parts
-
-
-def _defaults(specification: Specification, inputs: Inputs, models: Mapping[str, Model]) -> list[Atom]:
-    """Inputs that are declared ``initialized`` have the value that the model gives them."""
-    found: list[Atom] = []
-    for network, tensor, start in specification.tensors():
-        if tensor.initialized:
-            model = models[base(network)]
-            values = model.defaults[model.inputs[network.inputs.index(tensor)]]
-            for offset, value in enumerate(np.asarray(values).ravel().tolist()):
-                variable = inputs.number[start + offset]
-                found.append(Atom(((variable, Fraction(1)),), -Fraction(value)))
-                found.append(Atom(((variable, Fraction(-1)),), Fraction(value)))
-    return found
-
-
-# --- the network ---------------------------------------------------------------------------------------------------
+    return [tensor for network in specification.networks if network.base == name for tensor in network.hidden]
 
 
 def _network(content: bytes) -> tuple[Network, bool]:
@@ -343,11 +176,21 @@ def _network(content: bytes) -> tuple[Network, bool]:
     return lower(read_graph(parse_onnx(content, Path()).proto)), True
 
 
+def _with_types(proto: ModelProto, network: Network) -> bytes:
+    """The composed model with the element types and shapes of its outputs, which ONNX's checker asks for."""
+    from onnx import helper
+
+    for value, spec in zip(proto.graph.output, network.outputs, strict=True):
+        element = helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype))
+        value.CopyFrom(helper.make_tensor_value_info(value.name, element, list(spec.shape)))
+    return proto.SerializeToString(deterministic=True)
+
+
 def _check_outputs(specification: Specification, models: Mapping[str, Model], network: Network) -> None:
     """Hold shapes and element types of what the models give against the declarations."""
     results = iter(network.outputs)
     for declaration in specification.networks:
-        model = models[base(declaration)]
+        model = models[declaration.base]
         kinds = {value.name: value.type.tensor_type.elem_type for value in model.proto.graph.input}
         for tensor, name in zip(declaration.inputs, model.inputs, strict=True):
             _check_element(model, tensor, name, _element_name(kinds[name]))

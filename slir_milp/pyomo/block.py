@@ -32,6 +32,8 @@ from slir_milp.pyomo.formulation import Bounded, Detail, Formulation, Strips, bo
 
 _MISSING = "the package pyomo is not installed; get it by: pip install 'slir-milp[pyomo]'"
 _UP = 1.0 + 2.0**-50
+LEAST = 2.0**-29
+"""Least constant of a switch: solvers take coefficients below 1e-9 for zero, and a larger constant is as valid."""
 
 Term = tuple[float, Any, float]
 """A value ``factor·variable + constant``; without a variable (``None``) the constant."""
@@ -231,7 +233,8 @@ class _Writer:
     def _hinge(self, function: Hinge, k: int, i: int) -> Term:
         block = self._block
         x, r, p = block.pre[k, i], block.positive[k, i], block.negative[k, i]
-        low, high = float(self._known.neurons.lower[k][i]), float(self._known.neurons.upper[k][i])
+        low = min(float(self._known.neurons.lower[k][i]), -LEAST)
+        high = max(float(self._known.neurons.upper[k][i]), LEAST)
         self._within(0.0, [(1.0, x), (-1.0, r), (1.0, p)], 0.0)
         if self._kind is Formulation.RELAXED:
             self._within(None, [(-low, r), (high, p)], -low * high * _UP, rounded=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -141,7 +141,7 @@ def bounded(network: Network, region: Region, *, tighten: bool = False) -> Bound
         Some neuron has no finite bounds.
     """
     charges = slack(network, region.lower, region.upper)
-    found = bound_neurons(network, charges, region)
+    found = bound_neurons(network, charges, replace(region, neurons=_intervals(network, region)))
     neurons = None if found is None else found.bounds
     if neurons is not None and tighten:
         from slir_milp.lp.tighten import tighten as tightened
@@ -155,6 +155,18 @@ def bounded(network: Network, region: Region, *, tighten: bool = False) -> Bound
     if not all(np.isfinite(end).all() for end in (*outputs, *(end for pair in values for end in pair))):
         raise OptionError("some activation or output has no finite bounds over the box; take a smaller one.")
     return Bounded(network, region, neurons, values, outputs)
+
+
+def _intervals(network: Network, region: Region) -> NeuronBounds:
+    """Bounds of every pre-activation by interval arithmetic."""
+    lower, upper = [], []
+    low, high = region.lower, region.upper
+    for layer in network.layers:
+        a, b = affine_interval(layer.affine, low, high)
+        lower.append(a)
+        upper.append(b)
+        low, high = activation_interval(layer, a, b)
+    return NeuronBounds(tuple(lower), tuple(upper))
 
 
 def _output_bounds(

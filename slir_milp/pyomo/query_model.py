@@ -12,7 +12,7 @@ import numpy as np
 from slir_milp.errors import OptionError, QueryError
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
-from slir_milp.pyomo.block import network_block
+from slir_milp.pyomo.block import LEAST, network_block
 from slir_milp.pyomo.formulation import Formulation
 from slir_milp.query import Clause, Query, clauses
 
@@ -151,7 +151,8 @@ class _Conjunction:
         if self._met is not None:
             if most <= 0:  # met everywhere
                 return
-            # end + most·(1 − met), the sum rounded up.
+            # end + most·(1 − met), the sum rounded up; solvers take coefficients below 1e-9 for zero.
+            most = max(most, LEAST)
             factors.append((most, self._met))
             end = float(np.nextafter(end + most, np.inf))
         coefficients, names = zip(*factors, strict=True)

@@ -54,6 +54,11 @@ class Query:
     def check_fits(self, input_size: int, output_size: int) -> None:
         """Refuse a network of other sizes.
 
+        Parameters
+        ----------
+        input_size, output_size
+            Those of the network.
+
         Raises
         ------
         QueryError
@@ -92,8 +97,21 @@ class Query:
     ) -> Fraction | float:
         """How far the formula is from holding: at most zero exactly if it holds with ``<`` taken as ``<=``.
 
-        Parameters and errors are those of :meth:`holds`.  The unit is that of the inequality that decides; the result
-        is exact, and a float only if it is infinite (a formula that is true or false by itself).
+        Parameters
+        ----------
+        x, y
+            As for :meth:`holds`.
+
+        Returns
+        -------
+        Fraction or float
+            In the unit of the inequality that decides; exact, and a float only if it is infinite (a formula that is
+            true or false by itself).
+
+        Raises
+        ------
+        QueryError
+            As for :meth:`holds`.
         """
         return worst_violation(self.formula, self._values(x, y))
 

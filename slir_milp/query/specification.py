@@ -110,6 +110,11 @@ class NetworkDeclaration:
         """Whether a model file belongs to it: an equal network has that of the other."""
         return self.relation is not Relation.EQUAL
 
+    @property
+    def base(self) -> str:
+        """Name of the network whose model this one has: its own, or the one it is equal to."""
+        return self.name if self.needs_model else self.other
+
 
 @dataclass(frozen=True)
 class Specification:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slir_milp.errors import OptionError
+from slir_milp.report.document import Json
 from slir_milp.report.files import write_whole
 
 if TYPE_CHECKING:
@@ -38,6 +39,19 @@ def _number(value: Fraction | float, tensor: Declared) -> str:
     return rounded_decimal(value)
 
 
+def assignment_document(assignment: Assignment) -> Json:
+    """The same as JSON values: for each tensor its name, type, shape and elements as decimals."""
+    return [
+        {
+            "name": tensor.name,
+            "type": tensor.written_element,
+            "shape": list(tensor.shape),
+            "values": [_number(value, tensor) for value in values],
+        }
+        for tensor, values in zip(assignment.tensors, assignment.values, strict=True)
+    ]
+
+
 def write_tensors(folder: Path, assignment: Assignment) -> None:
     """Write ``NAME.pb`` for every declared tensor, each as a whole or not at all; the folder is made if need be.
 
@@ -51,10 +65,7 @@ def write_tensors(folder: Path, assignment: Assignment) -> None:
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"the folder {folder} cannot be made: {error.strerror or error}.") from error
+    files: dict[str, bytes] = {}
     for tensor, values in zip(assignment.tensors, assignment.values, strict=True):
         kind = "DOUBLE" if tensor.element == "real" else _ONNX.get(tensor.element, tensor.element.upper())
         element = int(getattr(TensorProto, kind))
@@ -65,7 +76,13 @@ def write_tensors(folder: Path, assignment: Assignment) -> None:
         else:
             numbers = [_nearest(value) for value in values]
             proto = helper.make_tensor(tensor.name, element, list(tensor.shape), numbers)
-        write_whole(folder / f"{tensor.name}.pb", proto.SerializeToString())
+        files[f"{tensor.name}.pb"] = proto.SerializeToString()
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"the folder {folder} cannot be made: {error.strerror or error}.") from error
+    for name, content in files.items():
+        write_whole(folder / name, content)
 
 
 _ONNX = {"float32": "FLOAT", "float64": "DOUBLE"}

@@ -36,7 +36,7 @@ def document(
     query: tuple[str, str],
     elapsed: float,
     activations: tuple[str, str] | None = None,
-) -> Json:
+) -> dict[str, Json]:
     """Everything about a run, as JSON values.
 
     Parameters

@@ -154,7 +154,7 @@ class Settler:
             return True
         if not self._network.is_piecewise_linear or not self._affordable():
             return False
-        neurons, rows = explorer.neurons(record), _exact(target.rows, target.inputs)
+        neurons, rows = explorer.neurons(record), exact_rows(target.rows, target.inputs)
         scales = scales_of(target.rows, target.conjunction.rows, target.inputs)
         fixed = sides.tolist() if sides.any() else None
 
@@ -251,7 +251,7 @@ def _simple(number: float) -> Fraction:
     return Fraction(float(number)).limit_denominator(_LARGEST_DENOMINATOR)
 
 
-def _exact(rows: Iterable[Atom], inputs: int) -> list[ExactRow]:
+def exact_rows(rows: Iterable[Atom], inputs: int) -> list[ExactRow]:
     """Inequalities of a clause with their variables told apart."""
     return [
         ExactRow(

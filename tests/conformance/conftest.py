@@ -16,19 +16,26 @@ def backend(request: pytest.FixtureRequest) -> Solver:
 
 
 @pytest.fixture
-def needs(request: pytest.FixtureRequest, backend: Solver):
-    def check(*features: Feature) -> None:
+def needs_of(request: pytest.FixtureRequest):
+    """Skip where a back end lacks a feature, and keep in mind what was skipped."""
+
+    def check(backend: Solver, *features: Feature) -> None:
         if missing := set(features) - backend.features:
             request.config.stash.setdefault(_LEFT_OUT, defaultdict(set))[backend.name] |= {f.name for f in missing}
-            pytest.skip(f"{backend.name} does not offer {' and '.join(missing)}")
+            pytest.skip(f"{backend.name} does not offer {' and '.join(sorted(missing))}")
 
     return check
+
+
+@pytest.fixture
+def needs(needs_of, backend: Solver):
+    return lambda *features: needs_of(backend, *features)
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     """List what is not installed, and the features that the others lack."""
     lines = [
-        f"{name}: not installed; it needs {back_end.package}"
+        f"{name}: not installed; it needs {' and '.join(back_end.packages)}"
         for name, back_end in BACK_ENDS.items()
         if not back_end.is_installed
     ]

@@ -6,54 +6,60 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from solver_cases import INF, diet, hard, index, is_optimal, knapsack, near, one, program
+from solver_cases import INF, diet, examples, hard, index, is_optimal, knapsack, near, one, program
 
 from slir_milp.errors import OptionError
 from slir_milp.solvers import Feature, RowBlock, Solver, SolverError, Status, available_solvers, solver
-from slir_milp.solvers.residuals import dual_objective, is_farkas_ray, residuals
+from slir_milp.solvers.residuals import dual_objective, is_farkas_ray, primal_residual, residuals
 
 
-def test_optimum_and_signs_of_duals(backend: Solver) -> None:
+def test_optimum_and_signs_of_duals(backend: Solver, needs) -> None:
     solution = backend.solve(diet())
     assert solution.status is Status.OPTIMAL
     assert solution.x == near(backend, [0, 0.5])
+    assert solution.objective == near(backend, 0.5)
+    needs(Feature.DUALS)
     assert solution.row_duals == near(backend, [0.5])  # held by its lower side: not negative
     assert solution.reduced_costs == near(backend, [0.5, 0])
     assert (solution.objective, solution.dual_bound) == near(backend, (0.5, 0.5))
     assert solution.seconds >= 0
 
 
-def test_a_row_held_from_above_has_a_negative_dual(backend: Solver) -> None:
+def test_a_row_held_from_above_has_a_negative_dual(backend: Solver, needs) -> None:
+    needs(Feature.DUALS)
     solution = backend.solve(program([[1, 2]], [-1, -1], rows=(-INF, 1), columns=(0, INF), offset=3))
     assert solution.x == near(backend, [1, 0])
     assert solution.row_duals == near(backend, [-1])
     assert solution.objective == near(backend, 2)
 
 
-def test_a_column_at_its_upper_bound_has_a_negative_reduced_cost(backend: Solver) -> None:
+def test_a_column_at_its_upper_bound_has_a_negative_reduced_cost(backend: Solver, needs) -> None:
+    needs(Feature.DUALS)
     solution = backend.solve(program([[0.0]], [-2], rows=(-INF, INF), columns=(-1, 4)))
     assert solution.reduced_costs == near(backend, [-2])
     assert solution.objective == near(backend, -8)
 
 
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), equations=st.booleans())
 @pytest.mark.parametrize("name", available_solvers())
-def test_primal_dual_and_complementarity(name: str, seed: int, equations: bool) -> None:
+def test_primal_dual_and_complementarity(name: str) -> None:
+    examples(name, 60)(_primal_dual_and_complementarity)(name)
+
+
+def _primal_dual_and_complementarity(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = int(rng.integers(0, 9)), int(rng.integers(1, 10))
     matrix = rng.normal(size=(rows, columns)) * (rng.random((rows, columns)) < 0.7)
     point = rng.normal(size=columns)
-    slack = 0 if equations else rng.random(rows)
+    slack = 0 if rng.random() < 0.5 else rng.random(rows)
     ends = (matrix @ point - slack, matrix @ point + slack)
     bounded = program(matrix, rng.normal(size=columns), rows=ends, columns=(point - 1, point + rng.random(columns)))
     backend = solver(name)
     solution = backend.solve(bounded)
     assert solution.status is Status.OPTIMAL
-    assert is_optimal(backend, bounded, solution)
-    assert solution.dual_bound == pytest.approx(dual_objective(bounded, solution.row_duals))
+    if Feature.DUALS in backend.features:
+        assert is_optimal(backend, bounded, solution)
+        assert solution.dual_bound == pytest.approx(dual_objective(bounded, solution.row_duals))
+    assert primal_residual(bounded, solution.x) <= 10 * backend.tolerance
     assert solution.objective <= float(bounded.costs @ point) + 10 * backend.tolerance
 
 
@@ -62,10 +68,13 @@ def test_residuals_see_a_wrong_answer() -> None:
     assert (wrong.primal, wrong.dual, wrong.complementarity) == pytest.approx((0.2, 0.4, 0.14))
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("name", available_solvers())
-def test_an_infeasible_program_has_a_farkas_ray(name: str, seed: int) -> None:
+def test_an_infeasible_program_has_a_farkas_ray(name: str, needs_of) -> None:
+    needs_of(solver(name), Feature.FARKAS_RAY)
+    examples(name, 40)(_an_infeasible_program_has_a_farkas_ray)(name)
+
+
+def _an_infeasible_program_has_a_farkas_ray(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows, columns = rng.integers(1, 6, 2)
     matrix = rng.normal(size=(rows, columns))
@@ -76,8 +85,6 @@ def test_an_infeasible_program_has_a_farkas_ray(name: str, seed: int) -> None:
     upper[-1] = -(weights @ upper[:-1]) - 0.1
     free = program(matrix, rng.normal(size=columns), rows=(-INF, upper), columns=(-INF, INF))
     backend = solver(name)
-    if Feature.FARKAS_RAY not in backend.features:
-        pytest.skip("no Farkas rays")
     session = backend.open(free)
     for _ in range(2):
         solution = session.solve()
@@ -112,7 +119,7 @@ def test_no_rows_and_no_columns(backend: Solver) -> None:
     assert (empty.status, empty.objective) == (Status.OPTIMAL, 7)
 
 
-def test_changes_and_a_warm_start(backend: Solver) -> None:
+def test_changes_and_a_warm_start(backend: Solver, needs) -> None:
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(60, 60))
     start = program(matrix, rng.normal(size=60), rows=(-1, 1), columns=(-1, 1))
@@ -133,12 +140,13 @@ def test_changes_and_a_warm_start(backend: Solver) -> None:
     changed[2, 7] = 0.25
     fresh = backend.solve(program(changed, costs, rows=(row_lower, row_upper), columns=(lower, upper)))
     assert again.objective == near(backend, fresh.objective)
-    assert again.dual_bound == near(backend, fresh.objective)
+    if Feature.DUALS in backend.features:
+        assert again.dual_bound == near(backend, fresh.objective)
     if Feature.WARM_START in backend.features:
         assert again.iterations < fresh.iterations / 2
 
 
-def test_added_rows_and_a_warm_start(backend: Solver) -> None:
+def test_added_rows_and_a_warm_start(backend: Solver, needs) -> None:
     rng = np.random.default_rng(1)
     matrix, costs = rng.normal(size=(60, 60)), rng.normal(size=60)
     session = backend.open(program(matrix[:55], costs, rows=(-1, 1), columns=(-1, 1)))
@@ -150,7 +158,7 @@ def test_added_rows_and_a_warm_start(backend: Solver) -> None:
     whole = program(matrix, costs, rows=(-sides, sides), columns=(-1, 1))
     fresh = backend.solve(whole)
     assert again.objective == near(backend, fresh.objective) and again.objective > before.objective
-    assert is_optimal(backend, whole, again)
+    assert Feature.DUALS not in backend.features or is_optimal(backend, whole, again)
     session.change_row_bounds(index(57), one(2.0), one(2.0))  # the new rows are counted on from the old ones
     session.change_coefficients(index(57), index(0), one(0.5))
     assert session.solve().objective > again.objective
@@ -193,9 +201,10 @@ def test_nothing_is_printed(backend: Solver, needs, capfd: pytest.CaptureFixture
 
 def test_threads_solve_at_the_same_time(backend: Solver) -> None:
     objectives: list[float] = []
+    times = 2 if backend.name.startswith("pyomo:") else 50
 
     def work() -> None:
-        for _ in range(50):
+        for _ in range(times):
             objectives.append(backend.solve(diet()).objective)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -203,7 +212,7 @@ def test_threads_solve_at_the_same_time(backend: Solver) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert objectives == near(backend, [0.5] * 200)
+    assert objectives == near(backend, [0.5] * 4 * times)
 
 
 def test_the_registry() -> None:

@@ -11,6 +11,7 @@ import pytest
 from slir_milp.commands.supports import CAPABILITIES
 from slir_milp.vnnlib_cli import main
 
+pytestmark = pytest.mark.filterwarnings("always::slir_milp.errors.SlirWarning")
 vnntest = pytest.importorskip("vnntest", reason="the conformance suite vnnlib-satisfactory is not installed")
 
 from vnntest.core import compliance, evaluator, runner  # noqa: E402
