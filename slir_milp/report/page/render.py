@@ -242,7 +242,12 @@ def _facts(results: Results) -> Iterator[tuple[str, str]]:
     own = "the instance's own"
     yield "Time limit", f"{seconds(limits.seconds)}, or {own} if that is less" if limits.seconds else own
     yield "Memory limit", f"{limits.memory_mb:,.0f} MB" if limits.memory_mb else "none"
-    yield "At a time", f"{plural(limits.parallel, 'instance')}, {plural(limits.jobs, 'thread')} each"
+    places = (
+        "as many instances as the cluster has workers"
+        if limits.parallel is None
+        else plural(limits.parallel, "instance")
+    )
+    yield "At a time", f"{places}, {plural(limits.jobs, 'thread')} each"
     for tool in campaign.tools:
         yield f"Tool {tool.name} {tool.version}".strip(), " ".join(tool.command) or _NOTHING
     if campaign.versions:
