@@ -143,6 +143,10 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
                 activations=arguments.activations,
             )
         )
+    if arguments.command == "solvers":
+        from slir_milp.commands import solvers
+
+        return solvers.run(json=arguments.json)
     if arguments.command == "activations":
         from slir_milp.commands import activations
 

@@ -10,6 +10,7 @@ import math
 import shutil
 import sysconfig
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,14 @@ STATUSES: dict[str, Status] = {
     "globallyOptimal": Status.OPTIMAL,
     "locallyOptimal": Status.OPTIMAL,  # of a linear program there is no other
     "infeasible": Status.INFEASIBLE,
-    "unbounded": Status.UNBOUNDED,
     "infeasibleOrUnbounded": Status.UNCLEAR,
+    "unbounded": Status.UNCLEAR,  # so Pyomo calls GLPK's "no primal feasible solution", and dual infeasibility besides
     "maxTimeLimit": Status.TIME_LIMIT,
     "maxIterations": Status.ITERATION_LIMIT,
     "maxEvaluations": Status.ITERATION_LIMIT,
-    "userLimit": Status.ITERATION_LIMIT,
     "userInterrupt": Status.INTERRUPTED,
     # Neither a claim of anything nor a limit of ours.
-    "feasible": Status.FAILED,
+    "feasible": Status.FAILED,  # but where a limit was set: GLPK's best point when the time is over
     "minFunctionValue": Status.FAILED,
     "minStepLength": Status.FAILED,
     "resourceInterrupt": Status.FAILED,
@@ -91,8 +91,9 @@ PROFILES = {
 }
 """By Pyomo's own name."""
 
-UNKNOWN = Profile(_STOPPABLE, 1e-6)
-"""What any other solver of Pyomo may be used for: linear programs.  (Some take integers for real numbers.)"""
+UNKNOWN = Profile(_STOPPABLE | {Feature.DUALS}, 1e-6)
+"""What any other solver of Pyomo may be used for: linear programs, with duals if it gives them.  (Some that Pyomo knows
+take integers for real numbers.)"""
 
 
 def executable(program: str) -> str | None:
@@ -115,6 +116,22 @@ def _runs_here(path: Path) -> bool:
     machine = {"x86_64": "i64", "arm64": "arm64", "aarch64": "arm64"}.get(platform.machine())
     system = "osx" if sys.platform == "darwin" else "linux"
     return path.parent.name == machine and path.parent.parent.name == system
+
+
+@cache
+def is_found_by_pyomo(plugin: str) -> bool:
+    """Whether Pyomo knows a solver by this name and finds it; asks Pyomo, in a process of its own."""
+    try:
+        return bool(call_in_helper(is_found_here, (plugin,), Order()))
+    except HelperError:
+        return False
+
+
+def is_found_here(plugin: str) -> bool:
+    """Ask Pyomo in this process."""
+    import pyomo.environ as pyo
+
+    return bool(pyo.SolverFactory(plugin).available(exception_flag=False))
 
 
 class PyomoSolver(RestartingSolver):
@@ -164,7 +181,8 @@ def solve_here(plugin: str, program: LinearProgram, deadline: float | None) -> S
     solver = pyo.SolverFactory(plugin, **place)
     limit = _limit(Order(deadline), whole=profile.whole_seconds)
     results = solver.solve(model, load_solutions=False, options=dict(profile.options), **limit)
-    status = STATUSES.get(str(results.solver.termination_condition), Status.FAILED)
+    condition = str(results.solver.termination_condition)
+    status = Status.TIME_LIMIT if condition == "feasible" and limit else STATUSES.get(condition, Status.FAILED)
     x = duals = None
     if len(results.solution) and status not in (Status.INFEASIBLE, Status.UNBOUNDED, Status.UNCLEAR):
         model.solutions.load_from(results)

@@ -21,7 +21,7 @@ def near(backend: Solver, value: Any) -> Any:
 
 def examples(name: str, most: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Feed a test ``seed``; programs that a process of its own has to solve are slow, so they get a few only."""
-    count = min(most, 5) if name.startswith("pyomo:") else most
+    count = min(most, 3) if name.startswith("pyomo:") else most
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         return settings(max_examples=count, deadline=None)(given(seed=st.integers(0, 2**32 - 1))(test))

@@ -172,6 +172,7 @@ def _arguments(options: Options) -> list[str]:
     """The options as arguments of ``slir-milp verify``."""
     arguments = ["--engine", options.engine.value, "--split", options.splitting.value]
     arguments += ["--slopes", options.slopes.value, "--delta", repr(options.delta)]
+    arguments += ["--solver", options.solver]
     arguments += ["--jobs", str(options.jobs), "--seed", str(options.seed)]
     if options.timeout is not None:
         arguments += ["--timeout", repr(options.timeout)]

@@ -130,6 +130,7 @@ def build_parser() -> Parser:
     _add_info(commands)
     _add_relax(commands)
     _add_activations(commands)
+    _add_solvers(commands)
     _add_problems(commands)
     return parser
 
@@ -150,6 +151,7 @@ def options(arguments: argparse.Namespace) -> Options:
         splitting=Splitting(arguments.split),
         slopes=SlopeRule(arguments.slopes),
         delta=arguments.delta,
+        solver=arguments.solver,
         jobs=arguments.jobs,
         seed=arguments.seed,
     )
@@ -233,6 +235,12 @@ def _add_relax(commands: Subparsers) -> None:
     _add_own_activations(relax)
 
 
+def _add_solvers(commands: Subparsers) -> None:
+    text = "list the solvers of linear and mixed-integer programs, and what each can do"
+    solvers = _command(commands, "solvers", text, _EXIT_CODES)
+    solvers.add_argument("--json", action="store_true", help="print JSON in place of a table")
+
+
 def _add_activations(commands: Subparsers) -> None:
     text = "list the functions that are known by name"
     activations = _command(commands, "activations", text, _EXIT_CODES)
@@ -285,6 +293,8 @@ def _add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
         metavar="D",
         help="with curved activations: split no region shorter than D times the input set (default: %(default)s)",
     )
+    text = "what solves linear and mixed-integer programs: see 'slir-milp solvers' (default: %(default)s)"
+    group.add_argument("--solver", default=Options.solver, metavar="NAME", help=text)
     group.add_argument("--jobs", type=_natural, default=0, metavar="N", help="threads (default: one a core)")
     group.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default: 0)")
 

@@ -124,7 +124,7 @@ class Settler:
             target.conjunction.rows,
             explorer.region(record, sides),
             neurons,
-            solver(),
+            solver(self._state.solver),
             deadline=min(limits.deadline, time.monotonic() + _MILP_SECONDS),
             cancel=limits.cancel,
         )
@@ -221,7 +221,13 @@ class Settler:
             return None
         limits, rows = self._state.limits, target.conjunction.rows
         outcome = propose(
-            self._network, rows, region, neurons, solver(), deadline=limits.deadline, cancel=limits.cancel
+            self._network,
+            rows,
+            region,
+            neurons,
+            solver(self._state.solver),
+            deadline=limits.deadline,
+            cancel=limits.cancel,
         )
         with self._state.condition:
             self._state.counts.programs += 1

@@ -39,10 +39,14 @@ class Counts:
 
 
 class State:
-    """Counts, the witness and the reason to stop; every change is made under ``condition``."""
+    """Counts, the witness and the reason to stop; every change is made under ``condition``.
 
-    def __init__(self, limits: Limits) -> None:
+    ``solver`` names the back end of every linear or mixed-integer program of the run.
+    """
+
+    def __init__(self, limits: Limits, solver: str = "highs") -> None:
         self.limits = limits
+        self.solver = solver
         self.condition = threading.Condition()
         self.counts = Counts()
         self.witness: Witness | None = None
