@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from solver_cases import INF, examples, is_optimal, near, program
+from solver_cases import INF, examples, gives_up, is_optimal, near, program
 
 from slir_milp.solvers import Feature, LinearProgram, Status, available_solvers, solver
 
@@ -87,6 +87,12 @@ def test_the_oracle() -> None:
 
 
 @pytest.mark.parametrize("name", available_solvers())
+def test_a_row_without_entries_that_cannot_be_met(name: str) -> None:
+    odd = program([[-2], [0], [-2]], [-2], rows=([0, -INF, 0], [1, -1, 4]), columns=(0, 3))
+    assert solver(name).solve(odd).status is Status.INFEASIBLE
+
+
+@pytest.mark.parametrize("name", available_solvers())
 def test_small_programs_have_their_exact_optimum(name: str) -> None:
     examples(name, MOST)(_small_programs_have_their_exact_optimum)(name)
 
@@ -94,6 +100,8 @@ def test_small_programs_have_their_exact_optimum(name: str) -> None:
 def _small_programs_have_their_exact_optimum(name: str, seed: int) -> None:
     small, backend = random_program(seed), solver(name)
     truth, found = exact_optimum(small), backend.solve(small)
+    if gives_up(backend, found):
+        return
     if truth is None:
         assert found.status is Status.INFEASIBLE
         return
