@@ -13,18 +13,22 @@ from slir_milp.solvers.residuals import is_farkas_ray
 
 
 def without_solver(program: LinearProgram) -> Solution | None:
-    """Answer a program whose bounds or sides cross, or whose rows have no entries; ``None`` for any other."""
+    """Answer a program whose bounds or sides cross, or with a row that cannot be met for it has no entries.
+
+    One in which no row has entries is answered as well; any other gets ``None``.
+    """
     lower, upper = program.column_lower, program.column_upper
     if program.integral is not None:
         lower = np.where(program.integral, np.ceil(lower), lower)
         upper = np.where(program.integral, np.floor(upper), upper)
     if (lower > upper).any() or (program.row_lower > program.row_upper).any():
         return answer(program, Status.INFEASIBLE)  # without a ray: its signs would have to name both ends
-    if program.values.any():
-        return None
-    if (program.row_lower > 0).any() or (program.row_upper < 0).any():
-        ray = (program.row_lower > 0).astype(np.float64) - (program.row_upper < 0)
+    empty = np.bincount(program.row_of_entry, weights=program.values != 0, minlength=program.rows) == 0
+    ray = (empty & (program.row_lower > 0)).astype(np.float64) - (empty & (program.row_upper < 0))
+    if ray.any():
         return answer(program, Status.INFEASIBLE, ray=None if is_integer(program) else ray)
+    if not empty.all():
+        return None
     wanted = np.where(program.costs > 0, lower, np.where(program.costs < 0, upper, np.clip(0.0, lower, upper)))
     if not np.isfinite(wanted).all():
         return answer(program, Status.UNBOUNDED)

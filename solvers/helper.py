@@ -18,7 +18,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from queue import Queue
 from typing import Any
 
 from slir_milp.solvers.held import Order
@@ -28,6 +27,7 @@ _LOOK = 0.02
 """Seconds between two looks at a flag while a helper works; an answer is taken as soon as it comes."""
 _GRACE = 0.3
 """Seconds that a helper has after the deadline to tell what it has found so far."""
+_PROCESS = "slir_milp.solvers.helper_process"
 _KEPT = 4
 """Idle helpers that are kept."""
 
@@ -46,7 +46,7 @@ class Helper:
         self._answers, self._orders = Connection(read, writable=False), Connection(write, readable=False)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(their_read), str(their_write), self._folder],
+                [sys.executable, "-P", "-m", _PROCESS, str(their_read), str(their_write), self._folder],
                 pass_fds=(their_read, their_write),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -125,30 +125,3 @@ def call_in_helper(function: Callable[..., Any], arguments: tuple[Any, ...], ord
 def _end_all() -> None:
     while _idle:
         _idle.pop().end()
-
-
-def _serve(orders: Connection, answers: Connection, folder: str) -> None:
-    """What the process does: one call after the other, until we are gone."""
-    waiting: Queue[tuple[Callable[..., Any], tuple[Any, ...]]] = Queue()
-
-    def read() -> None:
-        try:
-            while True:
-                waiting.put(orders.recv())
-        except EOFError:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        function, arguments = waiting.get()
-        result = failure = None
-        try:
-            result = function(*arguments)
-        except Exception as error:
-            failure = f"{type(error).__name__}: {error}"
-        answers.send((result, failure))
-
-
-if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1]), writable=False), Connection(int(sys.argv[2]), readable=False), sys.argv[3])

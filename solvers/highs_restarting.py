@@ -46,4 +46,10 @@ class HighsFirstOrder(_Highs):
     name: ClassVar[str] = "highs-pdlp"
     features: ClassVar[frozenset[Feature]] = frozenset({Feature.DUALS, Feature.TIME_LIMIT})
     tolerance: ClassVar[float] = 1e-4
-    options: ClassVar[dict[str, Any]] = {"solver": "pdlp", "pdlp_optimality_tolerance": 1e-6}
+    # By its tolerances of feasibility HiGHS judges what PDLP brings: stricter ones make failures of good answers.
+    options: ClassVar[dict[str, Any]] = {
+        "solver": "pdlp",
+        "pdlp_optimality_tolerance": 1e-6,
+        "primal_feasibility_tolerance": 1e-5,
+        "dual_feasibility_tolerance": 1e-5,
+    }

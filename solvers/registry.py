@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from slir_milp.errors import OptionError
 from slir_milp.solvers.protocol import Solver
-from slir_milp.solvers.pyomo_solver import PROFILES, executable
+from slir_milp.solvers.pyomo_solver import PROFILES, executable, is_found_by_pyomo
 
 PYOMO = "pyomo:"
 
@@ -84,7 +84,7 @@ def solver(name: str = "highs") -> Solver:
     """Return a back end.
 
     ``pyomo:NAME`` is any solver that Pyomo knows by that name; of those that are not in the list above nothing is known
-    beforehand, so that they are used for linear programs only.
+    beforehand, so that they are used for linear programs only; the first mention starts Pyomo to look for it.
 
     Raises
     ------
@@ -92,8 +92,11 @@ def solver(name: str = "highs") -> Solver:
         There is no back end of that name, or it is not installed.
     """
     back_end = BACK_ENDS.get(name)
-    if back_end is None and name.startswith(PYOMO) and name != PYOMO:
-        back_end = BackEnd("pyomo_solver", "PyomoSolver", ("pyomo",), ("pyomo",), arguments=(name.removeprefix(PYOMO),))
+    plugin = name.removeprefix(PYOMO)
+    if back_end is None and name.startswith(PYOMO) and find_spec("pyomo") is not None:
+        if not is_found_by_pyomo(plugin):
+            raise OptionError(f"Pyomo finds no solver '{plugin}': it knows no such name, or the solver is missing.")
+        back_end = BackEnd("pyomo_solver", "PyomoSolver", ("pyomo",), ("pyomo",), arguments=(plugin,))
     if back_end is None:
         raise OptionError(f"there is no solver '{name}'; choose one of: {', '.join(BACK_ENDS)}.")
     if not back_end.is_installed:

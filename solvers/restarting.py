@@ -73,8 +73,8 @@ class RestartingSession(HeldProgram):
         found = self._solve(self._program, order)
         if found.status in (Status.UNCLEAR, Status.FAILED):
             found = replace(found, status=self._without_costs(found.status, order))
-        if found.status is Status.INFEASIBLE and found.ray is None and not is_integer(self._program):
-            found = replace(found, ray=self._ray(order))
+        if found.status in (Status.UNCLEAR, Status.FAILED, Status.INFEASIBLE) and (ray := self._ray(order)) is not None:
+            found = replace(found, status=Status.INFEASIBLE, ray=ray)
         return replace(found, seconds=time.monotonic() - begun)
 
     def _solve(self, program: LinearProgram, order: Order) -> Solution:
@@ -94,6 +94,6 @@ class RestartingSession(HeldProgram):
         return found if found in (Status.INFEASIBLE, Status.TIME_LIMIT, Status.INTERRUPTED) else status
 
     def _ray(self, order: Order) -> Vector | None:
-        if not {Feature.FARKAS_RAY, Feature.DUALS} <= self._solver.features:
+        if is_integer(self._program) or not {Feature.FARKAS_RAY, Feature.DUALS} <= self._solver.features:
             return None
         return farkas_ray_by(lambda program: self._solve(program, order), self._program)

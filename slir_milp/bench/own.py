@@ -43,6 +43,7 @@ def _deciding(options: Options) -> tuple[tuple[str, str], ...]:
         ("split", options.splitting.value),
         ("slopes", options.slopes.value),
         ("delta", repr(options.delta)),
+        ("solver", options.solver),
         ("seed", str(options.seed)),
     )
 

@@ -167,7 +167,8 @@ def explore(share: Share) -> Outcome:
     """Work on a share; called by Dask in a worker."""
     problem: Problem = opened(share.problem)
     known: Targets = opened(share.targets)
-    state = State(Limits(time.monotonic() + share.seconds, problem.options.memory_limit))
+    limits = Limits(time.monotonic() + share.seconds, problem.options.memory_limit)
+    state = State(limits, problem.options.solver)
     state.counts.regions = share.begun
     replayer = problem.replayer
     options = replace(problem.options, seed=share.seed)

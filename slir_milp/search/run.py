@@ -172,7 +172,7 @@ class Run:
             self.network = self._prepared()
         self.journal = self.proof.journal if self.proof else Journal()
         jobs = self.options.jobs or available_cores()
-        self.state = State(self.limits, self.observer)
+        self.state = State(self.limits, self.options.solver, self.observer)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs, self.journal)
         self.charges = GrowingCharges(self.network)
         self.outputs = OutputBounds(self.network)

@@ -52,10 +52,13 @@ class Counts:
 
 
 class State:
-    """Counts, the witness and the reason to stop; every change is made under ``condition``."""
+    """Counts, the witness and the reason to stop; every change is made under ``condition``.
 
-    def __init__(self, limits: Limits, observer: Observer | None = None) -> None:
-        self.limits, self.observer = limits, observer
+    ``solver`` names the back end of every linear or mixed-integer program of the run, ``observer`` is told of each.
+    """
+
+    def __init__(self, limits: Limits, solver: str = "highs", observer: Observer | None = None) -> None:
+        self.limits, self.solver, self.observer = limits, solver, observer
         self.condition = threading.Condition()
         self.counts = Counts()
         self.witness: Witness | None = None

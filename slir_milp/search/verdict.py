@@ -98,6 +98,8 @@ class Options:
         A network with curved activations is decided up to this: a region all of whose sides are shorter than ``delta``
         times the input set's is not split any more, and the answer is ``unknown`` if it cannot be decided as it is.
         Networks of hinges are split as far as numbers allow.
+    solver
+        The back end of linear and mixed-integer programs, by its name in :mod:`slir_milp.solvers`.  None is believed.
     jobs
         Threads; 0 means one per available core.  With one job a run is reproducible region for region.
     seed
@@ -110,6 +112,7 @@ class Options:
     splitting: Splitting = Splitting.AUTO
     slopes: SlopeRule = SlopeRule.OPTIMISED
     delta: float = 1e-6
+    solver: str = "highs"
     jobs: int = 0
     seed: int = 0
 
@@ -124,10 +127,21 @@ class Options:
             raise OptionError("the slopes must be one of SlopeRule")
         if not (isinstance(self.delta, (int, float)) and 0 <= self.delta < 1):
             raise OptionError(f"delta must be a number from 0 to below 1, not {self.delta}")
+        if self.solver != "highs":
+            self._check_solver()
         if not isinstance(self.jobs, int) or not 0 <= self.jobs <= MOST_JOBS:
             raise OptionError(f"the number of jobs must be a whole number from 0 to {MOST_JOBS}, not {self.jobs}")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise OptionError(f"the seed must be a whole number that is not negative, not {self.seed}")
+
+    def _check_solver(self) -> None:
+        """Refuse a back end that is not there, or lacks what the engine asks for; the default needs no look."""
+        from slir_milp.solvers import Feature, solver
+
+        features = solver(self.solver).features
+        needed = Feature.INTEGER if self.engine is Engine.MILP else Feature.DUALS
+        if needed not in features:
+            raise OptionError(f"the solver '{self.solver}' does not offer {needed}, which this engine asks for")
 
 
 @dataclass(frozen=True)

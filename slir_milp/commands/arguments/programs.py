@@ -53,6 +53,20 @@ of its variables are explained in OUT.json. Needs the package pyomo.
 """
 
 
+def add_solvers(commands: Subparsers) -> None:
+    """Add ``solvers``."""
+    text = "list the solvers of linear and mixed-integer programs, and what each can do"
+    solvers = command(commands, "solvers", text, EXIT_CODES)
+    solvers.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    solvers.set_defaults(run=_solvers)
+
+
+def _solvers(arguments: argparse.Namespace, _: float) -> ExitCode:
+    from slir_milp.commands import solvers
+
+    return solvers.run(json=arguments.json)
+
+
 def add_subproblems(commands: Subparsers) -> None:
     """Add ``subproblems``."""
     text = "record the linear and mixed-integer programs that a verification meets"
