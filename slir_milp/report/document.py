@@ -79,6 +79,7 @@ def document(
             "splitting": options.splitting.value,
             "slopes": options.slopes.value,
             "delta": options.delta,
+            "solver": options.solver,
             "jobs": options.jobs,
             "seed": options.seed,
         },
