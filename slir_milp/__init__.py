@@ -1,25 +1,30 @@
 """A complete verifier for small, safety-critical neural networks.
 
->>> from slir_milp import load_network, load_query, verify
->>> verdict = verify(load_network("network.onnx"), load_query("query.vnnlib"))  # doctest: +SKIP
+>>> from slir_milp import Problem
+>>> verdict = Problem("network.onnx", "query.vnnlib").verify()  # doctest: +SKIP
 
-Everything named here is imported when it is first used, so that importing the package costs nothing.
+What is named here is the public interface, described in ``docs/api.md``; modules and whatever else is in them may
+change at any time.  Everything is imported when it is first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from slir_milp._version import __version__
 
 if TYPE_CHECKING:
     from slir_milp.activations.registry import register_activation
-    from slir_milp.errors import NetworkError, OptionError, QueryError, SlirError, SlirWarning
+    from slir_milp.errors import NetworkError, OptionError, ProofError, QueryError, SlirError, SlirWarning
     from slir_milp.network import Network, load_network
-    from slir_milp.query import Query, load_query, parse_query
+    from slir_milp.query import Box, Query, load_query, parse_query, write_query
+    from slir_milp.query.build import Condition, Expression
     from slir_milp.search import (
         Engine,
+        OpenRegion,
         Options,
         Progress,
         Reason,
@@ -31,15 +36,20 @@ if TYPE_CHECKING:
         Witness,
     )
     from slir_milp.search import verify as verify
+    from slir_milp.search.falsification import falsify
+    from slir_milp.search.problem import Problem
+    from slir_milp.search.ranges import Ranges, bounds
 
 _EXPORTS = {
     "slir_milp.activations.registry": ("register_activation",),
-    "slir_milp.errors": ("NetworkError", "OptionError", "QueryError", "SlirError", "SlirWarning"),
+    "slir_milp.errors": ("NetworkError", "OptionError", "ProofError", "QueryError", "SlirError", "SlirWarning"),
     "slir_milp.network": ("Network", "load_network"),
-    "slir_milp.query": ("Query", "load_query", "parse_query"),
+    "slir_milp.query": ("Box", "Query", "load_query", "parse_query", "write_query"),
+    "slir_milp.query.build": ("Condition", "Expression"),
     "slir_milp.search": (
         *(
             "Engine",
+            "OpenRegion",
             "Options",
             "Progress",
             "Reason",
@@ -52,18 +62,28 @@ _EXPORTS = {
         ),
         "verify",
     ),
+    "slir_milp.search.falsification": ("falsify",),
+    "slir_milp.search.problem": ("Problem",),
+    "slir_milp.search.ranges": ("Ranges", "bounds"),
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
+    "Box",
+    "Condition",
     "Engine",
+    "Expression",
     "Network",
     "NetworkError",
+    "OpenRegion",
     "OptionError",
     "Options",
+    "Problem",
     "Progress",
+    "ProofError",
     "Query",
     "QueryError",
+    "Ranges",
     "Reason",
     "SlirError",
     "SlirWarning",
@@ -74,12 +94,30 @@ __all__ = [
     "Verdict",
     "Witness",
     "__version__",
+    "bounds",
+    "falsify",
     "load_network",
     "load_query",
     "parse_query",
     "register_activation",
     "verify",
+    "write_query",
 ]
+
+
+class _Package(ModuleType):
+    """The package, whose ``bounds`` is the function and never the folder of that name, which holds its machinery.
+
+    Importing a module of the folder would else bind the folder here; ``from slir_milp.bounds.kernel import ...`` does
+    not need that.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "bounds" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,7 @@ from slir_milp.commands.exit_code import ExitCode
 from slir_milp.errors import SlirError, SlirWarning
 
 if TYPE_CHECKING:
-    import argparse
+    pass
 
 _DEBUG = "SLIR_MILP_DEBUG"
 
@@ -87,95 +87,11 @@ def _open_closed_streams() -> None:
 
 
 def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
-    from slir_milp.commands.arguments import build_parser, options
+    from slir_milp.commands.arguments import build_parser
 
-    arguments: argparse.Namespace = build_parser().parse_args(argv)
-    if arguments.command == "verify":
-        from slir_milp.commands import verify
-
-        request = verify.Request(
-            network=arguments.network,
-            query=arguments.query,
-            options=options(arguments),
-            json=arguments.json,
-            quiet=arguments.quiet,
-            check_network=not arguments.no_network_check,
-            started=started,
-            activations=arguments.activations,
-            proof=arguments.proof,
-        )
-        return verify.run(request)
-    if arguments.command == "check":
-        from slir_milp.commands import check
-
-        return check.run(
-            check.Request(
-                proof=arguments.proof,
-                network=arguments.network,
-                query=arguments.query,
-                exact=arguments.exact,
-                jobs=arguments.jobs,
-                activations=arguments.activations,
-                json=arguments.json,
-                quiet=arguments.quiet,
-                repair=arguments.repair,
-                timeout=arguments.timeout,
-                plain=arguments.plain,
-            )
-        )
-    if arguments.command == "show-proof":
-        from slir_milp.commands import show_proof
-
-        return show_proof.run(arguments.proof, arguments.out, only_summary=arguments.summary)
-    if arguments.command == "bench":
-        from slir_milp.bench import Settings
-        from slir_milp.commands import bench
-
-        settings = Settings(
-            folder=arguments.folder,
-            options=options(arguments),
-            out=arguments.out,
-            only=arguments.only,
-            limit=arguments.limit,
-        )
-        return bench.run(settings, isolate=arguments.isolate, activations=arguments.activations)
-    if arguments.command == "info":
-        from slir_milp.commands import info
-
-        return info.run(
-            arguments.network,
-            arguments.query,
-            check_network=not arguments.no_network_check,
-            activations=arguments.activations,
-        )
-    if arguments.command == "relax":
-        from slir_milp.commands import relax
-
-        return relax.run(
-            relax.Request(
-                function=arguments.function,
-                lower=arguments.lower,
-                upper=arguments.upper,
-                parameters=tuple(arguments.parameter),
-                towards=arguments.towards,
-                slope=arguments.slope,
-                out=arguments.out,
-                json=arguments.json,
-                activations=arguments.activations,
-            )
-        )
-    if arguments.command == "activations":
-        from slir_milp.commands import activations
-
-        return activations.run(arguments.activations, json=arguments.json)
-
-    from slir_milp.commands import problems
-
-    if arguments.action == "list":
-        return problems.list_all()
-    if arguments.action == "show":
-        return problems.show(arguments.name)
-    return problems.fetch(arguments.origin, arguments.to)
+    arguments = build_parser().parse_args(argv)
+    code: ExitCode = arguments.run(arguments, started)
+    return code
 
 
 def _show_warning(

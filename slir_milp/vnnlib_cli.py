@@ -43,6 +43,10 @@ def _run(argv: Sequence[str] | None, started: float) -> ExitCode:
             floats_as_real=arguments.floats_as_real,
             check_network=not arguments.no_network_check,
         )
+    if arguments.command == "supports":
+        from slir_milp.commands import supports
+
+        return supports.run(arguments.capability)
     from slir_milp.commands import vnnlib_verify
 
     return vnnlib_verify.run(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Watch:
 
         kind = cb.HighsCallbackType
         solutions = [kind.kCallbackMipSolution, kind.kCallbackMipImprovingSolution]
-        events = [kind.kCallbackSimplexInterrupt]
+        events = [kind.kCallbackSimplexInterrupt, kind.kCallbackIpmInterrupt]
         if integer:
             events += [kind.kCallbackMipInterrupt, *(solutions if self.on_point is not None else ())]
         self._solution_events = frozenset(int(event) for event in solutions)
@@ -81,18 +82,22 @@ class Watch:
 def deferred_interrupt(watch: Watch) -> Iterator[None]:
     """Let Ctrl-C stop the solve instead of raising from within it: the interpreter may raise between any two lines.
 
-    Handlers other than Python's own stay: they belong to a caller who has a flag of his own.
+    A handler of the caller's is called at once, for it may set a flag; what it raises is kept.
     """
     ours = threading.current_thread() is threading.main_thread()
-    if not (ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+    handler = signal.getsignal(signal.SIGINT) if ours else None
+    if not callable(handler):
         yield
         return
 
-    def note(*_: object) -> None:
-        watch.raised = KeyboardInterrupt()
+    def note(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as error:
+            watch.raised = watch.raised or error
 
     signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)

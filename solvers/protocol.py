@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from threading import Event
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Status(StrEnum):
     OPTIMAL = "optimal to the solver's tolerances"
     INFEASIBLE = "infeasible to the solver's tolerances"
     UNBOUNDED = "unbounded"
+    UNCLEAR = "infeasible or unbounded, and the solver does not say which"
     TARGET_REACHED = "a point at least as good as the target was found"
     TIME_LIMIT = "the time limit was reached"
     ITERATION_LIMIT = "the iteration or node limit was reached"
@@ -48,12 +49,16 @@ class Status(StrEnum):
 
 
 class Feature(StrEnum):
-    """What a back end can do beyond solving a linear program."""
+    """What a back end can do beyond solving a linear program; what it does not name, nobody may count on."""
 
-    INTEGER = "integer columns"
+    DUALS = "row duals and reduced costs of linear programs"
     FARKAS_RAY = "a Farkas ray of an infeasible linear program"
-    WARM_START = "a solve that starts from the last basis"
+    INTEGER = "integer columns"
+    WARM_START = "a solve that starts from where the last one ended"
     INCUMBENTS = "reports of the points found during a mixed-integer solve"
+    TARGET = "a mixed-integer solve that ends at the first point that is good enough"
+    TIME_LIMIT = "a deadline that ends a solve under way"
+    INTERRUPTION = "a flag, or Ctrl-C, that ends a solve under way"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +160,8 @@ class Solution:
         What the solver has for a lower bound on the optimum: for a linear program the dual objective recomputed from
         the duals, for a mixed-integer one the solver's own word.
     ray
-        Shape ``(rows,)``: a Farkas ray that was checked in float64; only where the status is ``INFEASIBLE``.
+        Shape ``(rows,)``: a Farkas ray that was checked in float64; only of a linear program whose status is
+        ``INFEASIBLE``, and even with the feature ``None`` where no ray passed the check.
     iterations
         Simplex (or interior point) iterations.
     nodes
@@ -215,25 +221,53 @@ class Session(Protocol):
     ) -> Solution:
         """Solve the program as it stands now.
 
+        A deadline that has passed and a flag that is set are answered before anything is solved, by every back end; the
+        rest as far as the features say.
+
         Parameters
         ----------
         deadline
-            A moment of ``time.monotonic()`` at which to stop.
+            A moment of ``time.monotonic()`` at which to stop; kept where there is ``TIME_LIMIT``.
         cancel
-            Stop soon after this is set, from whichever thread.
+            Stop soon after this is set, from whichever thread; kept where there is ``INTERRUPTION``.
         target
-            Stop a mixed-integer solve as soon as a point has an objective of at most this.
+            Stop a mixed-integer solve as soon as a point has an objective of at most this; without ``TARGET`` the solve
+            goes on to an optimum.
         on_point
-            Called with every point that a mixed-integer solve finds, feasible to the solver's tolerances only.
+            Called with every point that a mixed-integer solve finds, feasible to the solver's tolerances only; never
+            without ``INCUMBENTS``.
         """
         ...
 
 
 class Solver(Protocol):
-    """A back end; stateless, so that one instance serves every thread."""
+    """A back end; stateless, so that one instance serves every thread.
 
-    name: ClassVar[str]
-    features: ClassVar[frozenset[Feature]]
+    Attributes
+    ----------
+    name
+        What the registry calls it.
+    features
+        What it can do.
+    tolerance
+        What it promises: the residuals and the gap of an optimum (:mod:`slir_milp.solvers.residuals`) are below this,
+        relative to the largest number of the program and of the answer.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the registry calls it."""
+        ...
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What it can do."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """What it promises."""
+        ...
 
     def open(self, program: LinearProgram) -> Session:
         """Hand a program to the solver; its arrays are copied.
@@ -241,7 +275,7 @@ class Solver(Protocol):
         Raises
         ------
         SolverError
-            The solver refuses the program (entries that are not finite, for one).
+            The solver refuses the program (entries that are not finite, or integer columns that it does not offer).
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from stand_in import SAT, TIMEOUT, TINY, UNSAT, FakeSearch
 
-from slir_milp.bench import Isolated, Outcome, ResultsFile, Row, Settings, Summary, read_instances, run_bench
-from slir_milp.bench.answer import Answer
+from slir_milp.bench import Answer, Locally, ResultsTable, Selection, Summary, Task, Watcher, read_instances, run_tasks
 from slir_milp.bench.cache import BoundedCache
-from slir_milp.bench.results import compare
+from slir_milp.bench.instances import find_sets
+from slir_milp.bench.task import Result
 from slir_milp.cli import main
 from slir_milp.errors import SlirError
-from slir_milp.search.verdict import Options, Reason, Status, Verdict
+from slir_milp.report.results import Outcome, ResultsFile, Row, compare, file_stem, folder_name
+from slir_milp.search.verdict import Reason, Status, Verdict
 
 Searching = Callable[..., FakeSearch]
 
@@ -39,7 +41,7 @@ def folder(tmp_path: Path, query: Path) -> Path:
         "onnx/a.nnet,vnnlib/q.vnnlib,\n"
         "onnx/b.nnet.gz,vnnlib/q.vnnlib.gz\n"
         "onnx/c.nnet,vnnlib/p.vnnlib,10\n"
-        "onnx/a.nnet,vnnlib/p.vnnlib,soon\n"
+        "onnx/a.nnet,vnnlib/r.vnnlib,soon\n"
     )
     (bench / "truth.csv").write_text(
         "onnx,vnnlib,timeout,verdict,n_agree\n"
@@ -64,7 +66,7 @@ def test_every_instance_has_its_row(
     found = rows(out)
     assert [row["verdict"] for row in found] == ["unsat", "sat", "timeout", "sat", "error", "error"]
     assert [row["outcome"] for row in found] == ["right", "wrong", "undecided", "unchecked", "error", "error"]
-    assert [row["truth"] for row in found] == ["unsat", "unsat", "unsat", "", "", "unsat"]
+    assert [row["truth"] for row in found] == ["unsat", "unsat", "unsat", "", "", ""]
     assert [row["witness"] for row in found] == ["", "both", "", "both", "", ""]
     assert "c.nnet" in found[4]["reason"]
     assert "'soon'" in found[5]["reason"]
@@ -120,12 +122,12 @@ def test_a_stopped_run_goes_on(folder: Path, searching: Searching, tmp_path: Pat
 def test_a_file_cut_anywhere_is_mended(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / "results.csv"
     some = [row_of(verdict, "unsat") for verdict in ("sat", "unsat", "timeout")]
-    with ResultsFile(path, "auto") as results:
+    with ResultsFile(path) as results:
         for row in some:
             results.append(row)
     whole = path.read_bytes()
     path.write_bytes(whole[: cut % (len(whole) + 1)])
-    with ResultsFile(path, "auto") as results:
+    with ResultsFile(path) as results:
         kept = len(results.kept)
         assert list(results.kept) == some[:kept]
         for row in some[kept:]:
@@ -135,27 +137,28 @@ def test_a_file_cut_anywhere_is_mended(cut: int, tmp_path_factory: pytest.TempPa
 
 def row_of(verdict: str, truth: str, seconds: float = 1.5, reason: str = 'a reason, with "quotes"') -> Row:
     return Row(
+        set="some",
         onnx="a,b.onnx",
-        vnnlib="p.vnnlib",
+        vnnlib=f"p  {verdict}.vnnlib",
+        tool="slir-milp",
         verdict=verdict,
         truth=truth,
         outcome=compare(verdict, truth),
         seconds=seconds,
         timeout=None,
-        regions=5,
-        reason=reason,
-        engine="auto",
-        splitting="auto",
-        jobs=0,
-        closed_fraction=0.5,
-        witness="",
         peak_mb=12.5,
+        regions=5,
+        closed_by={"bound": 3, "lp": 1},
+        closed_fraction=0.5,
+        reason=reason,
+        document="documents/some/a-b.json",
+        started="2026-01-02T03:04:05.678+00:00",
     )
 
 
 def test_rows_stay_one_line_each(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    with ResultsFile(path, "auto") as results:
+    with ResultsFile(path) as results:
         results.append(row_of("error", "", reason="two\nlines"))
     assert path.read_text().count("\n") == 2
 
@@ -169,11 +172,12 @@ def test_a_foreign_file_is_left_alone(content: str, folder: Path, searching: Sea
     assert out.read_text() == content
 
 
-def test_results_of_two_engines_are_not_mixed(folder: Path, searching: Searching, tmp_path: Path) -> None:
+def test_results_of_two_engines_are_told_apart(folder: Path, searching: Searching, tmp_path: Path) -> None:
     searching(UNSAT)
     out = tmp_path / "results.csv"
     main(["bench", str(folder), "--out", str(out), "--limit", "1"])
-    assert main(["bench", str(folder), "--out", str(out), "--engine", "lp"]) == 2
+    assert main(["bench", str(folder), "--out", str(out), "--engine", "lp", "--limit", "1"]) == 0
+    assert [row["tool"] for row in rows(out)] == ["slir-milp", "slir-milp engine=lp"]
 
 
 @pytest.mark.parametrize(
@@ -199,22 +203,72 @@ def test_a_fault_in_one_instance_costs_no_other(folder: Path, searching: Searchi
     assert [row["verdict"] for row in rows(out)] == ["error", "unsat"]
 
 
-def test_an_interrupted_instance_leaves_no_row(folder: Path) -> None:
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_an_interrupted_instance_leaves_no_row(folder: Path, parallel: int) -> None:
     cancel = threading.Event()
-    answers = iter([Answer("unsat", "proved"), Answer("unknown", "interrupted")])
+    answers = iter([Answer("unsat", "proved"), Answer("unknown", "interrupted"), *[Answer("unknown", "late")] * 2])
 
-    def decide(network: Path, query: Path, options: Options, cancel: threading.Event) -> Answer:
+    def decide(task: Task, network: Path, query: Path, cancelled: threading.Event) -> Answer:
         answer = next(answers)
         if answer.verdict == "unknown":
             cancel.set()
         return answer
 
-    seen: list[Row] = []
-    found = run_bench(
-        Settings(folder, Options()), decide, on_row=lambda row, _number, _count: seen.append(row), cancel=cancel
-    )
+    class Seen(Watcher):
+        def __init__(self) -> None:
+            self.rows: list[Row] = []
+
+        def ends(self, row: Row) -> None:
+            self.rows.append(row)
+
+    seen = Seen()
+    tasks = Selection((folder,)).tasks(("some",), None)
+    with ResultsTable(None) as table:
+        found = run_tasks(tasks, table, Locally(decide, parallel, seen), watcher=seen, cancel=cancel)
     assert [row.verdict for row in found] == ["unsat"]
-    assert list(found) == seen
+    assert list(found) == seen.rows
+
+
+def test_a_row_that_cannot_be_written_ends_the_run(folder: Path) -> None:
+    class Full(ResultsTable):
+        def keep(self, result: Result) -> Row:
+            raise SlirError("the disk is full.")
+
+    def decide(task: Task, network: Path, query: Path, cancelled: threading.Event) -> Answer:
+        return Answer("unsat", "proved")
+
+    tasks = Selection((folder,)).tasks(("some",), None)
+    for parallel in (1, 2):
+        with Full(None) as table, pytest.raises(SlirError, match="full"):
+            watcher = Watcher()
+            run_tasks(tasks, table, Locally(decide, parallel, watcher), watcher=watcher, cancel=threading.Event())
+
+
+def test_sets_of_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second/instances.csv").write_text("x.onnx,y.vnnlib,1\nx.onnx,y.vnnlib,2\n")
+    found = find_sets((tmp_path, folder))
+    assert [(s.name, len(s.instances)) for s in found] == [("bench", 6), ("second", 1)]
+    other = tmp_path / "elsewhere/bench"
+    other.mkdir(parents=True)
+    (other / "instances.csv").write_text("x.onnx,y.vnnlib,1\n")
+    assert main(["bench", str(folder), str(other)]) == 2
+    assert "two sets have the name bench" in capsys.readouterr().err
+    (other / "instances.csv").write_text('"x.onnx,y.vnnlib,1\nx.onnx",y.vnnlib,1\n')
+    assert main(["bench", str(other)]) == 2
+    assert "line break" in capsys.readouterr().err
+
+
+@given(st.text(), st.text(), st.text(min_size=1))
+def test_names_of_files_are_safe(onnx: str, vnnlib: str, tool: str) -> None:
+    stem, name = file_stem(onnx, vnnlib, tool), folder_name(tool)
+    for text in (stem, name):
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", text)
+        assert not text.startswith(".")
+        assert len(text) < 180
+    assert stem != file_stem(onnx + "x", vnnlib, tool)
+    assert stem != file_stem(onnx, vnnlib, tool + "x")
+    assert folder_name("ml4acopf_2024") == "ml4acopf_2024"
 
 
 @pytest.mark.parametrize(
@@ -227,33 +281,6 @@ def test_bad_folders_get_a_sentence(
         (tmp_path / name).write_bytes(content)
     assert main(["bench", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("slir-milp: error: ")
-
-
-def test_isolated_instances(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The other process is a stand-in: it answers, complains, or hangs."""
-    program = tmp_path / "slir_milp"
-    program.mkdir()
-    (program / "__main__.py").write_text(
-        "import json, sys, time\n"
-        "path = sys.argv[sys.argv.index('--json') + 1]\n"
-        "if 'b.nnet' in sys.argv[2]:\n"
-        "    sys.exit('slir-milp: error: it is broken.')\n"
-        "if 'q.vnnlib' in sys.argv[3]:\n"
-        "    time.sleep(60)\n"
-        "json.dump({'verdict': 'unsat', 'reason': {'text': 'proved', 'detail': ''}, 'witness': None, 'statistics':\n"
-        "    {'regions': 4}, 'closed_fraction': 1.0, 'peak_memory_bytes': None}, open(path, 'w'))\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr("slir_milp.bench.answer._overrun", lambda _: 0.3)
-    decide, cancel, options = Isolated(), threading.Event(), Options(timeout=0.5)
-    a, b, p, q = (folder / name for name in ("onnx/a.nnet", "onnx/b.nnet.gz", "vnnlib/p.vnnlib", "vnnlib/q.vnnlib.gz"))
-    assert decide(a, p, Options(), cancel) == Answer("unsat", "proved", 4, 1.0)
-    with pytest.raises(SlirError, match=r"it is broken\."):
-        decide(b, p, options, cancel)
-    overrun = decide(a, q, options, cancel)
-    assert overrun.verdict == Status.TIMEOUT.value
-    cancel.set()
-    assert decide(a, q, options, cancel).reason.startswith(Reason.INTERRUPTED.value)
 
 
 def test_cache_keeps_what_fits(tmp_path: Path) -> None:
@@ -275,7 +302,7 @@ def test_cache_keeps_what_fits(tmp_path: Path) -> None:
 
 def test_summary_names_the_slowest() -> None:
     summary = Summary((row_of("sat", "sat"), row_of("unsat", "", seconds=2.5), row_of("timeout", "")))
-    assert "5.5 s in all; the slowest took 2.5 s: a,b.onnx p.vnnlib (unsat)." in str(summary)
+    assert "5.5 s in all; the slowest took 2.5 s: a,b.onnx p  unsat.vnnlib (unsat)." in str(summary)
     assert not summary.failed
     assert Summary((row_of("unsat", "sat"),)).failed
     assert str(Summary(())).startswith("0 instances")

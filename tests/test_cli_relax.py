@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -407,7 +408,7 @@ def test_faults_of_the_file(
         ["verify", network, query],
         ["info", network],
         ["bench", tmp_path],
-        ["bench", tmp_path, "--isolate"],
+        ["bench", tmp_path, "--results", tmp_path / "results"],
     ):
         sentence = refusal(capsys, *command, "--activations", own)
         assert "my.toml, line 8" in sentence
@@ -444,14 +445,15 @@ def test_networks_with_them(snake_network: Path, own: Path, tmp_path: Path, caps
     assert capsys.readouterr().out == "unsat\n"
     assert json.loads(target.read_text())["activations"]["path"] == str(own)
     (tmp_path / "instances.csv").write_text(f"{snake_network.name},{query.name},20\n")
-    for way in ([], ["--isolate"]):
+    for way in ([], ["--results", str(tmp_path / "results")]):
         assert main(["bench", str(tmp_path), "--activations", str(own), *way]) == 0
         assert "1/1  unsat" in capsys.readouterr().out
     assert "would overwrite" in refusal(capsys, "verify", snake_network, query, "--activations", own, "--json", own)
 
 
 def test_bench_passes_every_option_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from slir_milp.bench.answer import _arguments
+    from slir_milp.bench import OwnTool
+    from slir_milp.bench.tool import Job
     from slir_milp.commands.arguments import build_parser, options
     from slir_milp.search.verdict import Engine, Options, SlopeRule, Splitting
 
@@ -465,7 +467,10 @@ def test_bench_passes_every_option_on(monkeypatch: pytest.MonkeyPatch) -> None:
         jobs=2,
         seed=3,
     )
-    assert options(build_parser().parse_args(["verify", "n", "q", *_arguments(given)])) == given
+    command = OwnTool(given).command(Job(Path("n"), Path("q"), Path("f"), 7.5, 64_000_000, 2))
+    # The program is to end by itself before it is ended.
+    less = replace(given, memory_limit=57_600_000)
+    assert options(build_parser().parse_args(command[command.index("verify") :])) == less
 
 
 def test_without_a_file_nothing_changes(network: Path, query: Path, searching: Callable[..., FakeSearch]) -> None:

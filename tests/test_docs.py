@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from stand_in import SAT
 
-from slir_milp.bench import Row
 from slir_milp.cli import main
 from slir_milp.commands.arguments import build_parser
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.report.document import document
+from slir_milp.report.results import Row
 from slir_milp.search.verdict import Options
 
 ROOT = Path(__file__).parent.parent
@@ -112,11 +112,31 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIR_MILP_CACHE", str(tmp_path / "cache"))
 
 
+def shape(line: str) -> str:
+    """A line without its numbers, which depend on the machine and the hour, and without its spaces."""
+    return " ".join(re.sub(r"[-+]?\d[\d,.]*(e[-+]?\d+)?", "#", line).split())
+
+
+def assert_as_shown(answer: str, shown: str) -> None:
+    """Hold what was printed against what the page shows of it, which may leave off at a line of dots."""
+    wanted = shown.splitlines()
+    given = answer.splitlines()
+    for n, line in enumerate(wanted):
+        if line.strip() == "...":
+            return
+        assert n < len(given), f"{line!r} is shown, but was not printed"
+        assert shape(given[n]) == shape(line)
+
+
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda path: path.name)
-def test_python_runs(page: Path, reader: None) -> None:
+def test_python_runs(page: Path, reader: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a notebook: one block after another, each printing what is shown below it, numbers apart."""
     names: dict[str, object] = {"__name__": "reader"}
     for block in blocks(page, "python"):
+        capsys.readouterr()
         exec(compile(block.code, str(page), "exec"), names)
+        if block.shown:
+            assert_as_shown(capsys.readouterr().out, block.shown)
 
 
 @pytest.mark.parametrize("page", pages_with("shell"), ids=lambda path: path.name)
@@ -130,6 +150,8 @@ def test_commands_run_and_answer_as_shown(page: Path, reader: None, capfd: pytes
                 answer = capfd.readouterr().out
         if block.shown:
             assert answer.splitlines()[0] == block.shown.splitlines()[0]
+            on_stdout = block.shown.splitlines()[: len(answer.splitlines())]  # what follows is said on stderr
+            assert_as_shown(answer, "\n".join(on_stdout))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

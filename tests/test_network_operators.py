@@ -99,6 +99,9 @@ CASES = {
     "ReduceSum all": one("ReduceSum", (2, 3)),
     "ReduceSum none": one("ReduceSum", (2, 3), noop_with_empty_axes=1),
     "ReduceSum old": one("ReduceSum", (2, 3), opset=11, axes=[1]),
+    "CumSum": one("CumSum", (2, 3), np.array(1)),
+    "CumSum backward": one("CumSum", (3, 2), np.array(-2), exclusive=1, reverse=1),
+    "CumSum exclusive": one("CumSum", (4,), np.array(0), exclusive=1),
     "ReduceMean": one("ReduceMean", (2, 3), axes=[1]),
     "ReduceMax": one("ReduceMax", (2, 3), axes=[1]),
     "ReduceMin": one("ReduceMin", (2, 3), axes=[0], keepdims=0),
@@ -111,6 +114,13 @@ CASES = {
     "Conv valid": one("Conv", (1, 1, 5, 6), W(1, 1, 2, 3), auto_pad="VALID"),
     "Conv batch": one("Conv", (2, 2, 3), W(2, 2, 2), W(2)),
     "Conv space": one("Conv", (1, 1, 3, 3, 3), W(2, 1, 2, 2, 2)),
+    "ConvTranspose": one("ConvTranspose", (1, 2, 3, 4), W(2, 3, 2, 3), W(3)),
+    "ConvTranspose strided": one(
+        "ConvTranspose", (1, 1, 3, 4), W(1, 2, 3, 2), strides=[2, 3], pads=[1, 0, 0, 1], output_padding=[1, 2]
+    ),
+    "ConvTranspose dilated": one("ConvTranspose", (1, 1, 5), W(1, 1, 2), dilations=[3], pads=[2, 1]),
+    "ConvTranspose groups": one("ConvTranspose", (2, 4, 3), W(4, 3, 2), W(6), group=2),
+    "ConvTranspose space": one("ConvTranspose", (1, 2, 2, 1, 2), W(2, 1, 2, 2, 2)),
     "MaxPool": one("MaxPool", (1, 2, 4, 4), kernel_shape=[2, 2], strides=[2, 2]),
     "MaxPool padded": one("MaxPool", (1, 1, 5, 5), kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 2]),
     "MaxPool ceiling": one("MaxPool", (1, 1, 5, 5), kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
@@ -128,6 +138,7 @@ CASES = {
     "Unsqueeze": one("Unsqueeze", (3,), I64(0, 2)),
     "Unsqueeze old": one("Unsqueeze", (3,), opset=11, axes=[1]),
     "Slice": one("Slice", (4, 5), I64(3, 0), I64(0, 5), I64(0, 1), I64(-1, 2)),
+    "ReverseSequence": one("ReverseSequence", (3, 2), I64(3, 2)),
     "Slice old": one("Slice", (4, 5), opset=9, starts=[1], ends=[3], axes=[0]),
     "Gather": one("Gather", (4, 3), np.array([[2, -1], [0, 2]]), axis=0),
     "GatherElements": one("GatherElements", (2, 2), np.array([[1, 1], [0, 1]]), axis=1),
@@ -147,6 +158,8 @@ CASES = {
     "SpaceToDepth": one("SpaceToDepth", (1, 1, 4, 4), blocksize=2),
     "Trilu": one("Trilu", (3, 3), opset=14),
     "Where": one("Where", (2, 3), W(2, 3), opset=13),
+    "Acos": one("Acos", (4,)),
+    "Asin": one("Asin", (4,)),
     "Acosh": one("Acosh", (4,)),
     "Asinh": one("Asinh", (4,)),
     "Atan": one("Atan", (4,)),
@@ -201,6 +214,7 @@ CASES = {
     "Upsample": one("Upsample", (1, 1, 2, 2), np.array([1, 1, 2, 3], dtype=np.float32), opset=9),
     "Resize": one("Resize", (1, 1, 2, 2), None, np.array([1, 1, 2, 2], dtype=np.float32)),
     "Cast": one("Cast", (3,), to=TensorProto.DOUBLE),
+    "CastLike": one("CastLike", (3,), np.array([1.0]), opset=15),
 }
 
 
@@ -212,7 +226,7 @@ def case_model(case):
         names, stored["condition"] = ["condition", *names], np.array([[True, False, True]])
     outputs = [f"y{number}" for number in range(out or 1)]
     model = model_of([helper.make_node(op, names, outputs, name="it", **attributes)], inputs, {}, stored, opset)
-    kind = TensorProto.DOUBLE if op == "Cast" else TensorProto.FLOAT
+    kind = TensorProto.DOUBLE if op in ("Cast", "CastLike") else TensorProto.FLOAT
     model.graph.output.extend(helper.make_tensor_value_info(name, kind, None) for name in outputs)
     from onnx.shape_inference import infer_shapes
 
@@ -235,6 +249,8 @@ def test_operator_agrees_with_the_runtime(name, saved):
 
 
 DOMAINS = {
+    "Acos": (-0.9, 0.9),
+    "Asin": (-0.9, 0.9),
     "Acosh": (1.1, np.inf),
     "Atanh": (-0.9, 0.9),
     "Log": (0.1, np.inf),
@@ -281,10 +297,11 @@ def test_tensors_of_double_precision(saved):
         one("Det", (2, 2)),
         one("Round", (3,)),
         one("Gelu", (3,), opset=20, approximate="other"),
-        one("Cast", (3,), to=TensorProto.INT64),
+        one("Cast", (3,), to=TensorProto.UINT8),
+        one("ConvTranspose", (1, 1, 3), W(1, 1, 2), output_shape=[5], strides=[2]),
         one("Dropout", (3,), np.float32(0.5), np.array(True)),
         one("Resize", (1, 1, 2, 2), None, np.array([1, 1, 2, 2], dtype=np.float32), mode="linear"),
-        one("CumSum", (3,), np.array(0)),
+        one("ArgMax", (3,)),
     ],
     ids=lambda case: case[0],
 )

@@ -19,6 +19,7 @@ FOLDERS = {
 # Each may import those in the lines above its own, and nothing in its own line but itself.
 LAYERS = (
     {"_version", "errors"},
+    {"display"},
     {"activations"},
     {"network", "query"},
     {"compose"},
@@ -26,10 +27,13 @@ LAYERS = (
     {"bounds"},
     {"solvers"},
     {"lp"},
+    {"pyomo"},
     {"search"},
     {"report"},
+    {"subproblems"},
     {"problems"},
     {"fetch"},
+    {"cluster"},
     {"bench"},
     {"commands"},
     {"cli"},
@@ -39,7 +43,7 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 LONGEST = 500
 LONGEST_MEDIAN = 250
-HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich")
+HEAVY = ("onnx", "onnxruntime", "scipy", "networkx", "highspy", "rich", "distributed")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

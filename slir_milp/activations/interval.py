@@ -157,7 +157,8 @@ def _increasing(at: Callable[[arb], arb], left: arb, right: arb) -> Callable[[In
     def apply(a: Interval) -> Interval:
         low = left if a[0] < -_FAR else at(a[0] if a[0] < _FAR else _FAR)
         high = right if a[1] > _FAR else at(a[1] if a[1] > -_FAR else -_FAR)
-        return _tidy(low, high)
+        low, high = _tidy(low, high)
+        return (low if low > left else left), (high if high < right else right)
 
     return apply
 

@@ -1,4 +1,4 @@
-"""The instances of a benchmark folder, in the layout of the verification competition (VNN-COMP).
+"""Benchmark sets and their instances, in the layout of the verification competition (VNN-COMP).
 
 ``instances.csv`` has no header and three columns: network, query, seconds allowed.  The files are named relative to
 the folder.  ``truth.csv``, where there is one, has a header with at least the columns onnx, vnnlib and verdict.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,50 @@ class Instance:
     fault: str = ""
 
 
+@dataclass(frozen=True)
+class BenchmarkSet:
+    """A benchmark set.
+
+    Attributes
+    ----------
+    name
+        That of its folder.
+    folder
+        Where its files are.
+    instances
+        In the order of the file.
+    """
+
+    name: str
+    folder: Path
+    instances: tuple[Instance, ...]
+
+
+def find_sets(folders: Sequence[Path]) -> tuple[BenchmarkSet, ...]:
+    """The sets that folders are, or have in them, in the order of the folders and then of the names.
+
+    Raises
+    ------
+    SlirError
+        A folder is no set and has none in it, a list is at fault, or two sets have the same name.
+    """
+    found: dict[str, BenchmarkSet] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise SlirError(f"{folder} is no folder; bench takes a folder with an {_INSTANCES}, or a folder of those.")
+        inner = sorted(path.parent for path in folder.glob(f"*/{_INSTANCES}"))
+        for path in [folder] if (folder / _INSTANCES).exists() or not inner else inner:
+            name = path.resolve().name
+            if name in found and path.samefile(found[name].folder):
+                continue
+            if name in found:
+                raise SlirError(f"two sets have the name {name}: {found[name].folder} and {path}; rename one.")
+            found[name] = BenchmarkSet(name, path, read_instances(path))
+    return tuple(found.values())
+
+
 def read_instances(folder: Path) -> tuple[Instance, ...]:
-    """Read the instances of a folder, in the order of the file; faulty lines are kept, with their fault.
+    """Read the instances of a folder, in the order of the file, each once; faulty lines are kept, with their fault.
 
     Raises
     ------
@@ -52,11 +95,14 @@ def read_instances(folder: Path) -> tuple[Instance, ...]:
     if not folder.is_dir():
         raise SlirError(f"{folder} is no folder; bench takes a folder with an {_INSTANCES}.")
     truth = _read_truth(folder / _TRUTH)
-    return tuple(
-        _instance(number, fields, truth)
-        for number, fields in enumerate(_rows(folder / _INSTANCES), start=1)
-        if any(field.strip() for field in fields)
-    )
+    found: dict[tuple[str, str], Instance] = {}
+    for number, fields in enumerate(_rows(folder / _INSTANCES), start=1):
+        if any(field.strip() for field in fields):
+            instance = _instance(number, fields, truth)
+            known = found.setdefault((instance.onnx, instance.vnnlib), instance)
+            if known.fault and not instance.fault:
+                found[instance.onnx, instance.vnnlib] = instance
+    return tuple(found.values())
 
 
 def find_file(folder: Path, name: str) -> Path:
@@ -105,11 +151,15 @@ def _read_truth(path: Path) -> dict[tuple[str, str], str]:
 def _rows(path: Path) -> list[list[str]]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file))
+            rows = list(csv.reader(file))
     except OSError as error:
         raise SlirError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise SlirError(f"{path} is no CSV file in UTF-8: {error}.") from error
+    for number, row in enumerate(rows, start=1):
+        if any("\n" in field.strip() or "\r" in field.strip() for field in row):
+            raise SlirError(f"line {number} of {path} has a field with a line break in it: is a quote missing?")
+    return rows
 
 
 def _key(onnx: str, vnnlib: str) -> tuple[str, str]:

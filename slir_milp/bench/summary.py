@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slir_milp.bench.results import Outcome, Row
+from slir_milp.report.results import Outcome, Row
+from slir_milp.report.tables import aligned
 from slir_milp.report.text import plural, seconds
+
+_HEAD = ("set", "tool", "instances", "unsat", "sat", "undecided", "errors", "wrong", "time", "longest")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class Summary:
         """Whether any verdict is wrong or any instance could not be run."""
         return self.count(Outcome.WRONG) + self.count(Outcome.ERROR) > 0
 
+    def table(self) -> list[str]:
+        """A line for each set and tool, below a head; empty if there is but one such pair."""
+        groups: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault((row.set, row.tool), []).append(row)
+        if len(groups) < 2:
+            return []
+        lines = [_counts(name, tool, rows) for (name, tool), rows in groups.items()]
+        return aligned([_HEAD, *lines])
+
     def __str__(self) -> str:
         verdicts = Counter(row.verdict for row in self.rows if row.outcome in (Outcome.RIGHT, Outcome.UNCHECKED))
         split = f" ({verdicts['unsat']} unsat, {verdicts['sat']} sat)" if verdicts else ""
@@ -46,7 +60,9 @@ class Summary:
             f"{self.count(Outcome.UNDECIDED)} undecided",
             plural(self.count(Outcome.ERROR), "error"),
         ]
-        lines = [f"{plural(len(self.rows), 'instance')}: {', '.join(parts)}."]
+        table = self.table()
+        lines = [*table, *([""] if table else [])]
+        lines.append(f"{plural(len(self.rows), 'instance')}: {', '.join(parts)}.")
         if self.rows:
             total = sum(row.seconds for row in self.rows)
             slowest = max(self.rows, key=lambda row: row.seconds)
@@ -54,13 +70,29 @@ class Summary:
                 f"{seconds(total)} in all; the slowest took {seconds(slowest.seconds)}: "
                 f"{slowest.onnx} {slowest.vnnlib} ({slowest.verdict})."
             )
-        lines += [
-            f"{row.outcome.value}: {row.onnx} {row.vnnlib}: {_remark(row)}"
-            for row in self.rows
-            if row.outcome in (Outcome.WRONG, Outcome.ERROR)
-        ]
+        by_outcome = sorted(self.rows, key=lambda row: row.outcome is not Outcome.WRONG)  # those that count most first
+        lines += [f"{row.outcome.value}: {described(row)}" for row in by_outcome if row.outcome in _REMARKABLE]
         return "\n".join(lines)
 
 
-def _remark(row: Row) -> str:
-    return row.reason if row.outcome is Outcome.ERROR else f"{row.verdict}, published as {row.truth}"
+_REMARKABLE = (Outcome.WRONG, Outcome.ERROR)
+
+
+def described(row: Row) -> str:
+    """A row that is wrong or an error, in a line."""
+    remark = row.reason if row.outcome is Outcome.ERROR else f"{row.verdict}, published as {row.truth}"
+    return f"{row.set}: {row.onnx} {row.vnnlib}: {row.tool}: {remark}"
+
+
+def _counts(name: str, tool: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    verdicts, outcomes = Counter(row.verdict for row in rows), Counter(row.outcome for row in rows)
+    numbers = (
+        len(rows),
+        verdicts["unsat"],
+        verdicts["sat"],
+        outcomes[Outcome.UNDECIDED],
+        outcomes[Outcome.ERROR],
+        outcomes[Outcome.WRONG],
+    )
+    times = (sum(row.seconds for row in rows), max(row.seconds for row in rows))
+    return name, tool, *map(str, numbers), *map(seconds, times)

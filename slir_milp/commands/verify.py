@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from slir_milp.report.text import answer, explanation
 from slir_milp.search.verdict import Options, Progress, Reason, Verdict
 
 if TYPE_CHECKING:
+    from slir_milp.cluster import Connection
     from slir_milp.network import Network
     from slir_milp.query import Query
 
@@ -45,6 +47,8 @@ class Request:
         A file that declares activations of one's own, if there is one.
     proof
         Where to write the proof, if anywhere.
+    cluster
+        Dask cluster on which to search; ``None`` to search in this process.
     """
 
     network: Path
@@ -56,6 +60,7 @@ class Request:
     started: float
     activations: Path | None = None
     proof: Path | None = None
+    cluster: str | None = None
 
 
 class _Run:
@@ -67,6 +72,7 @@ class _Run:
         self.progress: Progress | None = None
         self.network: Network | None = None
         self.query: Query | None = None
+        self.stack = ExitStack()
 
     def elapsed(self) -> float:
         return time.monotonic() - self.request.started
@@ -76,6 +82,7 @@ class _Run:
         from slir_milp.search import verify
 
         request = self.request
+        connection = self._connection()
         self.network = read_network(request.network, check=request.check_network, activations=request.activations)
         self.query = read_query(request.query, self.network)
         options = request.options
@@ -84,6 +91,10 @@ class _Run:
             if remaining <= 0:
                 return out_of_time("Reading the files took all of it.")
             options = replace(options, timeout=remaining)
+        if connection is not None:
+            from slir_milp.cluster import verify_on
+
+            return verify_on(connection, self.network, self.query, options, progress=self.note, cancel=self.cancel)
         declared = digest(request.activations)
         return verify(
             self.network,
@@ -94,6 +105,14 @@ class _Run:
             proof=request.proof,
             activations=declared[1] if declared else "",
         )
+
+    def _connection(self) -> Connection | None:
+        """The cluster, which is left when the answer has been told."""
+        if self.request.cluster is None:
+            return None
+        from slir_milp.cluster import connect
+
+        return self.stack.enter_context(connect(self.request.cluster))
 
     def note(self, progress: Progress) -> None:
         """Keep the latest snapshot; called in the working thread."""
@@ -115,7 +134,12 @@ def run(request: Request) -> ExitCode:
     """
     _prepare(request)
     state = _Run(request)
-    verdict = state.wait()
+    with state.stack:
+        return _tell(request, state, state.wait())
+
+
+def _tell(request: Request, state: _Run, verdict: Verdict) -> ExitCode:
+    """Print the answer, and write the JSON document if one is asked for."""
     elapsed = state.elapsed()
     write_stdout(answer(verdict))
     if not request.quiet:
@@ -146,6 +170,8 @@ def exit_code(verdict: Verdict) -> ExitCode:
 
 def _prepare(request: Request) -> None:
     """See that what is to be written can be before hours are spent; drop what an earlier run has left there."""
+    if request.cluster is not None and request.proof is not None:
+        raise OptionError("a search on a cluster writes no proof; leave out --cluster or --proof.")
     outputs = [(f"--{name}", path) for name, path in (("json", request.json), ("proof", request.proof)) if path]
     if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise OptionError("--json and --proof name the same file; name two.")

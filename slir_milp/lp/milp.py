@@ -23,6 +23,7 @@ import numpy as np
 from slir_milp.bounds.backward import Rows
 from slir_milp.bounds.region import NeuronBounds, Region
 from slir_milp.lp.elimination import within_sides
+from slir_milp.lp.observer import Observer, Subproblem
 from slir_milp.lp.program import Relaxation, relax
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -77,6 +78,7 @@ def solve_exactly(
     goal: Goal = Goal.WITNESS,
     deadline: float | None = None,
     cancel: Event | None = None,
+    observer: Observer | None = None,
 ) -> ExactOutcome:
     """Look for a point of a region at which every row is at most zero.
 
@@ -92,16 +94,20 @@ def solve_exactly(
         With ``WITNESS`` the solve ends at the first point, with ``OPTIMUM`` at the best.
     deadline, cancel
         A moment of ``time.monotonic()`` and a flag at which to stop.
+    observer
+        Is told of the program when it has been solved.
     """
     nothing = ExactOutcome(Claim.IMPOSSIBLE, (), -np.inf, 0)
     if not network.is_piecewise_linear:
         return nothing
-    relaxation = relax(network, rows, region, within_sides(network, region, neurons), own_scales=True)
+    neurons = within_sides(network, region, neurons)
+    relaxation = relax(network, rows, region, neurons, own_scales=True)
     if relaxation is None:
         return nothing
+    program = with_binaries(relaxation, goal)
     found: list[Vector] = []
     try:
-        session = solver.open(with_binaries(relaxation, goal))
+        session = solver.open(program)
         solution = session.solve(
             deadline=deadline,
             cancel=cancel,
@@ -110,6 +116,8 @@ def solve_exactly(
         )
     except SolverError:
         return nothing
+    if observer is not None:
+        observer(Subproblem(network, rows, region, neurons, relaxation, program, solution))
     if solution.x is not None and solution.status in (Status.OPTIMAL, Status.TARGET_REACHED):
         found.append(solution.x)
     bound = solution.dual_bound * relaxation.objective_scale

@@ -22,6 +22,7 @@ from slir_milp.bounds.rounding import UNIT, gamma
 from slir_milp.lp.cutting import solve_with_cuts
 from slir_milp.lp.duals import condition_multipliers, mean_slopes
 from slir_milp.lp.elimination import within_sides
+from slir_milp.lp.observer import Observer, Subproblem
 from slir_milp.lp.program import Relaxation, relax
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -93,6 +94,7 @@ def propose(
     patience: float = PATIENCE,
     deadline: float | None = None,
     cancel: Event | None = None,
+    observer: Observer | None = None,
 ) -> Outcome:
     """Solve the linear program of a region and read its duals.
 
@@ -106,6 +108,8 @@ def propose(
         Lines of curves are added as long as what the last round gained, this many times, would make the bound positive.
     deadline, cancel
         A moment of ``time.monotonic()`` and a flag at which to stop.
+    observer
+        Is told of the program when it has been solved.
     """
     neurons = within_sides(network, region, neurons)
     relaxation = relax(network, rows, region, neurons)
@@ -118,6 +122,8 @@ def propose(
         )
     except SolverError:
         return Outcome(None, None)
+    if observer is not None:
+        observer(Subproblem(network, rows, region, neurons, relaxation, relaxation.program, solution))
     proposal = read_duals(network, region, neurons, relaxation, solution)
     return Outcome(solution.status, proposal, len(relaxation.cuts))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -76,10 +77,7 @@ def recall(stored: bytes, name: str, activations: Registry | None = None) -> Net
         if path is None or not _is_ours(path):
             return None
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as entry:
-            header, floats, integers = entry["header"], entry["floats"], entry["integers"]
-            if entry["digest"].tobytes() != _digest(header, floats, integers):
-                return None
-        return _Reader(floats, integers, activations).network(json.loads(header.tobytes()))
+            return unpack(entry, activations)
     except Exception:  # a damaged entry can make NumPy raise anything; the file itself is still there
         return None
 
@@ -91,21 +89,34 @@ def remember(stored: bytes, name: str, network: Network) -> None:
     scratch = None
     try:
         path = _path(stored, name)
-        if path is None or not _is_rememberable(network):
+        if path is None or not can_be_packed(network):
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        writer = _Writer()
-        header = np.frombuffer(json.dumps(writer.describe(network)).encode(), dtype=np.uint8)
-        floats = np.concatenate([np.zeros(0), *writer.floats])
-        integers = np.concatenate([np.zeros(0, dtype=np.int32), *writer.integers])
-        digest = np.frombuffer(_digest(header, floats, integers), dtype=np.uint8)
         handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
         with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, header=header, floats=floats, integers=integers, digest=digest)
+            np.savez(stream, **pack(network))
         os.replace(scratch, path)
     except OSError:
         if scratch is not None and os.path.exists(scratch):
             os.unlink(scratch)
+
+
+def pack(network: Network) -> dict[str, Any]:
+    """A network as arrays; its activations must be such as can be written down (:func:`can_be_packed`)."""
+    writer = _Writer()
+    header = np.frombuffer(json.dumps(writer.describe(network)).encode(), dtype=np.uint8)
+    floats = np.concatenate([np.zeros(0), *writer.floats])
+    integers = np.concatenate([np.zeros(0, dtype=np.int32), *writer.integers])
+    digest = np.frombuffer(_digest(header, floats, integers), dtype=np.uint8)
+    return {"header": header, "floats": floats, "integers": integers, "digest": digest}
+
+
+def unpack(entry: Mapping[str, NDArray[Any]], activations: Registry | None = None) -> Network | None:
+    """The network that :func:`pack` made arrays of; ``None`` if they are damaged."""
+    header, floats, integers = entry["header"], entry["floats"], entry["integers"]
+    if entry["digest"].tobytes() != _digest(header, floats, integers):
+        return None
+    return _Reader(floats, integers, activations).network(json.loads(header.tobytes()))
 
 
 def _is_ours(path: Path) -> bool:
@@ -144,7 +155,7 @@ def _function(described: list[Any], activations: Registry | None) -> Hinge | Cur
     return Hinge(*described)
 
 
-def _is_rememberable(network: Network) -> bool:
+def can_be_packed(network: Network) -> bool:
     """Whether every activation can be written down; what is known by samples alone cannot."""
     return all(curve.formula is not None for layer in network.layers for curve, _ in layer.curves)
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FLOATS = ("float32", "float64")
 """Element types that computed tensors may have."""
 
+INTEGERS = ("int32", "int64")
+"""Those that they may have on the way, as whole numbers without bounds; beside them there are truth values."""
+
 MAX_ELEMENTS = 2**23
 """Largest number of elements of one tensor; up to twice this, integers are exact in float32."""
 

@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slir_milp.errors import NetworkError
 from slir_milp.network.cache import recall, remember
 from slir_milp.network.files import is_nnet, read_bytes, unpacked
 from slir_milp.network.normal_form import Network
 from slir_milp.network.runtime import known_activations
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from slir_milp.activations.registry import Registry
 
 
 def load_network(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ModelProto,
     *,
     check: bool = True,
     activations: Registry | None = None,
@@ -29,7 +32,7 @@ def load_network(
     Parameters
     ----------
     path
-        An ``.onnx`` or ``.nnet`` file, or either packed as ``.gz``.
+        An ``.onnx`` or ``.nnet`` file, or either packed as ``.gz``; or an ONNX model in memory, self-contained.
     check
         Compare what was read with the file's runtime at random points, unless the comparison with the very same file
         was made before and is remembered (see :mod:`slir_milp.network.cache`).
@@ -42,7 +45,7 @@ def load_network(
     Returns
     -------
     Network
-        With the digest of the file's bytes.
+        With the digest of the file's bytes, if it was read from a file.
 
     Raises
     ------
@@ -54,6 +57,8 @@ def load_network(
     The network's meaning is real arithmetic over the stored constants.  Where a graph computes new constants from
     stored ones, in its own element type, the results count as the stored constants.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        return _of_model(path, check, known_activations(activations))
     path = Path(path)
     stored = read_bytes(path)
     activations = known_activations(activations)
@@ -65,6 +70,25 @@ def load_network(
         else:
             network = _read_onnx(path, stored, content, check, activations)
     return replace(network, sha256=hashlib.sha256(stored).hexdigest(), source=str(path), activations=activations)
+
+
+def _of_model(model: ModelProto, check: bool, activations: Registry | None) -> Network:
+    """Network of a model in memory, which is kept: witnesses are replayed with it."""
+    from slir_milp.network.compare import compare
+    from slir_milp.network.graph import parse_onnx, read_graph
+    from slir_milp.network.intermediates import OpenModel
+    from slir_milp.network.lowering import lower
+    from slir_milp.network.runtime import Runtime
+
+    serialise = getattr(model, "SerializeToString", None)
+    if serialise is None:
+        raise NetworkError(f"a network is read from a path or an ONNX model, not from a {type(model).__name__}")
+    content: bytes = serialise()
+    network = lower(read_graph(parse_onnx(content, Path(), activations).proto), activations)
+    if check:
+        runtime = Runtime.in_memory(content, "the model", activations)
+        compare(network, runtime, lambda: OpenModel(content, Path(), activations))
+    return replace(network, activations=activations, model=content)
 
 
 def _read_nnet(path: Path, content: bytes, check: bool) -> Network:

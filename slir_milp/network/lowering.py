@@ -7,6 +7,7 @@ affine maps over inputs and neuron outputs (:class:`slir_milp.network.operators.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import compose
 from slir_milp.network.custom import curve_of_node
 from slir_milp.network.folding import NodeRunner, infer_outputs
-from slir_milp.network.graph import FLOATS, OnnxGraph, first_line, refuse_subgraphs, stored_tensor
+from slir_milp.network.graph import FLOATS, INTEGERS, OnnxGraph, first_line, refuse_subgraphs, stored_tensor
 from slir_milp.network.neurons import Neurons
 from slir_milp.network.normal_form import Network, TensorSpec
-from slir_milp.network.operators import OPERATORS, Call, Tensor
+from slir_milp.network.operators import ON_INTEGERS, OPERATORS, Call, Tensor
 from slir_milp.network.operators.elementwise import applied_to
 
 if TYPE_CHECKING:
@@ -90,12 +91,13 @@ def _output(name: str, values: dict[str, Value], neurons: Neurons) -> Tensor:
     if value is None:
         raise NetworkError(f"no operator gives the output '{name}'")
     if isinstance(value, Tensor):
-        if value.dtype not in FLOATS:
-            raise UnsupportedOperatorError(f"the output '{name}' of element type {value.dtype} is not supported")
         return value
-    if value.dtype.name not in ("float32", "float64") or not np.isfinite(value).all():
-        raise NetworkError(f"the output '{name}' is a constant that is no finite floating point number")
-    return Tensor(value.shape, value.dtype.name, compose.constant(value.astype(float).ravel(), neurons.columns))
+    if value.dtype.name not in (*FLOATS, *INTEGERS, "bool"):
+        raise UnsupportedOperatorError(f"the output '{name}' of element type {value.dtype.name} is not supported")
+    number = value.astype(float)
+    if not np.isfinite(number).all() or (value.dtype.kind == "i" and np.abs(number).max(initial=0) > 2.0**53):
+        raise NetworkError(f"the output '{name}' is a constant that is no finite number, or one beyond 2**53")
+    return Tensor(value.shape, value.dtype.name, compose.constant(number.ravel(), neurons.columns))
 
 
 def _results(node: NodeProto, values: dict[str, Value], opset: int, neurons: Neurons) -> dict[str, Value]:
@@ -112,10 +114,15 @@ def _results(node: NodeProto, values: dict[str, Value], opset: int, neurons: Neu
     given = {name: values[name] for name in node.input if name}
     tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
     constants = {name: value for name, value in given.items() if not isinstance(value, Tensor)}
-    if tensors and node.op_type == "Shape":
-        return {node.output[0]: _shape(attributes, next(iter(tensors.values())))}
+    if tensors and node.op_type in OF_SHAPES:
+        return {node.output[0]: OF_SHAPES[node.op_type](attributes, next(iter(tensors.values())))}
     if tensors and node.op_type not in OPERATORS:
         raise UnsupportedOperatorError(f"operator {node.op_type} is not supported")
+    whole = next((tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOATS), None)
+    if whole is not None and node.op_type not in ON_INTEGERS:
+        raise UnsupportedOperatorError(
+            f"operator {node.op_type} of computed tensors of element type {whole} is not supported"
+        )
     described = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     results = infer_outputs(node, described, constants, opset)
     if not tensors:
@@ -150,6 +157,14 @@ def _applied(node: NodeProto, curve: Curve, values: dict[str, Value], neurons: N
 def _shape(attributes: dict[str, Any], tensor: Tensor) -> NDArray[np.int64]:
     stop = attributes.get("end")
     return np.array(tensor.shape[attributes.get("start", 0) : stop], dtype=np.int64)
+
+
+def _size(_: dict[str, Any], tensor: Tensor) -> NDArray[np.int64]:
+    return np.array(tensor.size, dtype=np.int64)
+
+
+OF_SHAPES: Mapping[str, Callable[[dict[str, Any], Tensor], NDArray[np.int64]]] = {"Shape": _shape, "Size": _size}
+"""Operators whose result depends on no element of what they are given."""
 
 
 def _name(node: NodeProto) -> str:

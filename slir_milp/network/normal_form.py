@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations import Curve, Hinge
+from slir_milp.display import card
 from slir_milp.network.affine import Affine, Vector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slir_milp.activations.registry import Registry
+    from slir_milp.network.sequential import LayerLike
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Layer:
         return slope
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A network in normal form.
 
@@ -120,6 +124,8 @@ class Network:
         Path of that file, ``""`` if there is none.
     activations
         The activations of one's own with which it was read, ``None`` if there were none: the runtime needs them too.
+    model
+        The ONNX model it was made from in memory, serialised, for the runtime; empty if there is a file or no model.
     """
 
     layers: tuple[Layer, ...]
@@ -129,6 +135,36 @@ class Network:
     sha256: str = ""
     source: str = field(default="", compare=False)
     activations: Registry | None = field(default=None, compare=False)
+    model: bytes = field(default=b"", compare=False)
+
+    @staticmethod
+    def from_layers(layers: Sequence[LayerLike]) -> Network:
+        """A network made of arrays.
+
+        Parameters
+        ----------
+        layers
+            For each layer ``(weight, bias)`` or ``(weight, bias, activation)``, the weight of shape ``(rows, columns)``
+            and the bias of shape ``(rows,)``, so that it computes ``activation(weight @ z + bias)``.  An activation is
+            a name (``"relu"``, ``"tanh"``, one's own, …), what :func:`slir_milp.register_activation` returns, or
+            ``None``.
+
+        Returns
+        -------
+        Network
+            In real arithmetic over these very numbers.  Witnesses are replayed by NumPy, in float32 if every array is
+            float32, else in float64.
+
+        Raises
+        ------
+        NetworkError
+            The arrays do not fit each other.
+        OptionError
+            There is no activation of such a name.
+        """
+        from slir_milp.network.sequential import sequential
+
+        return sequential(layers)
 
     @property
     def input_size(self) -> int:
@@ -150,9 +186,39 @@ class Network:
         """Every affine map, first to last, the output map included."""
         return (*(layer.affine for layer in self.layers), self.output)
 
+    def __repr__(self) -> str:
+        sizes = " - ".join(str(size) for size in (self.input_size, *(layer.size for layer in self.layers)))
+        return f"<Network: {sizes} - {self.output_size}, {self._applied()}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        facts = [
+            ("inputs", f"{self.input_size:,}"),
+            ("outputs", f"{self.output_size:,}"),
+            ("neurons", f"{sum(layer.size for layer in self.layers):,} in {len(self.layers):,} layers"),
+            ("activations", self._applied()),
+            ("file", self.source),
+        ]
+        return card("Network", facts)
+
+    def _applied(self) -> str:
+        """Names of the activations, each once."""
+        names = {
+            function.name if isinstance(function, Curve) else _hinge_name(function)
+            for layer in self.layers
+            for function in layer.functions
+        }
+        return ", ".join(sorted(names)) or "no activation"
+
     def __call__(self, x: Vector) -> Vector:
         """Outputs at ``x`` (shape ``(inputs,)`` or ``(points, inputs)``) in plain float64: not a bound."""
         z = np.asarray(x, dtype=np.float64)
         for layer in self.layers:
             z = layer.activate(layer.affine(z))
         return self.output(z)
+
+
+def _hinge_name(hinge: Hinge) -> str:
+    known = {(0.0, 1.0): "relu", (1.0, 1.0): "identity", (-1.0, 1.0): "abs"}
+    slopes = hinge.negative_slope, hinge.positive_slope
+    return known.get(slopes, f"hinge({slopes[0]:g}, {slopes[1]:g})")

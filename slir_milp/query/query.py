@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
+from slir_milp.display import card
 from slir_milp.errors import QueryError
-from slir_milp.query.formula import Atom, Formula, Interval, surely_holds, worst_violation
+from slir_milp.query.formula import Atom, Formula, Interval, numbering, surely_holds, worst_violation
 from slir_milp.query.numbers import to_fraction
 
+if TYPE_CHECKING:
+    from slir_milp.query.box import Box
+    from slir_milp.query.build import Where
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Query:
     """A set of inputs and a condition on the outputs, as one formula.
 
@@ -47,6 +53,11 @@ class Query:
 
     def check_fits(self, input_size: int, output_size: int) -> None:
         """Refuse a network of other sizes.
+
+        Parameters
+        ----------
+        input_size, output_size
+            Those of the network.
 
         Raises
         ------
@@ -86,10 +97,93 @@ class Query:
     ) -> Fraction | float:
         """How far the formula is from holding: at most zero exactly if it holds with ``<`` taken as ``<=``.
 
-        Parameters and errors are those of :meth:`holds`.  The unit is that of the inequality that decides; the result
-        is exact, and a float only if it is infinite (a formula that is true or false by itself).
+        Parameters
+        ----------
+        x, y
+            As for :meth:`holds`.
+
+        Returns
+        -------
+        Fraction or float
+            In the unit of the inequality that decides; exact, and a float only if it is infinite (a formula that is
+            true or false by itself).
+
+        Raises
+        ------
+        QueryError
+            As for :meth:`holds`.
         """
         return worst_violation(self.formula, self._values(x, y))
+
+    @staticmethod
+    def box(
+        lower: Sequence[Fraction | float],
+        upper: Sequence[Fraction | float],
+        outputs: int,
+        where: Where | None = None,
+    ) -> Query:
+        """A query about a box of inputs.
+
+        Parameters
+        ----------
+        lower, upper
+            Ends of every input's interval, exact numbers: a float stands for its exact value.
+        outputs
+            Number of outputs.
+        where
+            Takes the input and the output variables, ``x`` and ``y``, and returns the condition that a counterexample
+            meets, or several that it meets all at once: ``lambda x, y: [y[0] <= y[1], y[0] <= y[2]]``.  Conditions are
+            joined by ``|`` and ``&``.  Without it, any point of the box meets the query.
+
+        Returns
+        -------
+        Query
+            What is asked: whether a point of the box meets the condition.
+
+        Raises
+        ------
+        QueryError
+            The ends do not fit each other, or ``where`` does not return conditions.
+        """
+        from slir_milp.query.build import box_query
+
+        return box_query(lower, upper, outputs, where)
+
+    def input_boxes(self) -> tuple[Box, ...]:
+        """The query's set of inputs as boxes whose union it is; conditions that mention an output are left out.
+
+        Returns
+        -------
+        tuple of Box
+            At least one.
+
+        Raises
+        ------
+        QueryError
+            The set is empty, or it is no union of boxes, for an inequality mentions several inputs.
+        """
+        from slir_milp.query.inputs import input_boxes
+
+        return input_boxes(self)
+
+    def __repr__(self) -> str:
+        atoms, alternatives = numbering(self.formula)
+        return (
+            f"<Query: {self.inputs} inputs, {self.outputs} outputs, {len(atoms)} inequalities, "
+            f"{len(alternatives)} alternatives>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        atoms, alternatives = numbering(self.formula)
+        facts = [
+            ("inputs", f"{self.inputs:,}"),
+            ("outputs", f"{self.outputs:,}"),
+            ("inequalities", f"{len(atoms):,}"),
+            ("alternatives", f"{len(alternatives):,}" if alternatives else ""),
+            ("file", self.source),
+        ]
+        return card("Query", facts)
 
     def variable_name(self, variable: int) -> str:
         """Name of a variable as the text has it."""

@@ -1,4 +1,4 @@
-"""Drawing a relaxation (needs matplotlib, which is imported here and nowhere else in the package)."""
+"""Drawing a relaxation (needs matplotlib, which is imported when something is drawn)."""
 
 from __future__ import annotations
 

@@ -53,10 +53,21 @@ class Search:
         Number of worker threads.
     journal
         Takes what is done to every region.
+    due
+        Where the search goes on with what another has begun: regions after which the falsifier's next turn comes, the
+        run's counts included.
     """
 
     def __init__(
-        self, network: Network, replayer: Replayer, options: Options, state: State, jobs: int, journal: Journal
+        self,
+        network: Network,
+        replayer: Replayer,
+        options: Options,
+        state: State,
+        jobs: int,
+        journal: Journal,
+        *,
+        due: int | None = None,
     ) -> None:
         self._network, self._state, self._jobs, self._journal = network, state, jobs, journal
         self._engine = options.engine
@@ -67,7 +78,7 @@ class Search:
             replayer,
             state,
             options.seed,
-            first=int(_WORK_PER_ATTACK / work),
+            first=int(_WORK_PER_ATTACK / work) if due is None else due,
             patience=int(np.clip(_WORK_OF_PATIENCE / work, 100, 20_000)),
         )
         self.frontier = Frontier(state, jobs, self.hunt.exact_witness_known)
@@ -75,7 +86,7 @@ class Search:
         self._splitting = options.splitting
         self._budget = 1 if self._engine.solves_programs else int(np.clip(_WORK_PER_CALL / work, 1, 256))
         self._regions_are_dear = regions_are_dear(network)
-        self._attacked = False
+        self._attacked = due is not None
         self._failure: BaseException | None = None
 
     def run(self, report: Callable[[], None] | None = None) -> Reason | None:
@@ -94,12 +105,9 @@ class Search:
         if not len(self.frontier):
             return None
         self._state.resume()
-        if self._regions_are_dear and not self._attacked:
-            self._attacked = True
-            explorers: Explorers = {}
-            self.hunt.attack_first(self.frontier.pieces(), lambda t: self._explorer(t, t.settings, explorers))
-            if self._state.witness is not None:
-                return None
+        self.attack_roots()
+        if self._state.witness is not None:
+            return None
         workers = [threading.Thread(target=self._work, name=f"explorer-{i}", daemon=True) for i in range(self._jobs)]
         for worker in workers:
             worker.start()
@@ -120,6 +128,13 @@ class Search:
         if self._failure is not None:
             raise self._failure
         return None if self._state.witness is not None else self._state.stopped
+
+    def attack_roots(self) -> None:
+        """Look for witnesses before anything is split, once, where bounding a region costs much."""
+        if self._regions_are_dear and not self._attacked:
+            self._attacked = True
+            explorers: Explorers = {}
+            self.hunt.attack_first(self.frontier.pieces(), lambda t: self._explorer(t, t.settings, explorers))
 
     def prove_claims(self, report: Callable[[], None] | None = None) -> Reason | None:
         """Close by bounds what the MILP solver only claims to be empty; like :meth:`run`."""

@@ -180,6 +180,13 @@ class Frontier:
         with self._state.condition:
             return [*self._aside, *self._pieces]
 
+    def drain(self) -> list[Piece]:
+        """Take out everything that is open, what was set aside first; nobody may be at work."""
+        with self._state.condition:
+            pieces = [*self._aside, *self._pieces]
+            self._aside, self._pieces = [], []
+            return pieces
+
     def live(self) -> list[Piece]:
         """The newest piece of every target that has one, leaving out what was set aside."""
         with self._state.condition:

@@ -48,15 +48,26 @@ class Hunt:
     patience
         Regions explored in search of a witness that holds in both arithmetics, after one that holds in exact
         arithmetic alone.
+    free_misses
+        Candidates that may turn out to be none before only a share of the regions explored may be spent on them.
     """
 
     def __init__(
-        self, network: Network, replayer: Replayer, state: State, seed: int, *, first: int, patience: int
+        self,
+        network: Network,
+        replayer: Replayer,
+        state: State,
+        seed: int,
+        *,
+        first: int,
+        patience: int,
+        free_misses: int = _FREE_MISSES,
     ) -> None:
         self._network, self._replayer, self._state = network, replayer, state
         self._random = np.random.default_rng(seed)
         self._next, self._missed, self._turn = first, 0, 0
         self._patience, self._known_since = patience, -1
+        self._free_misses = free_misses
 
     def exact_witness_known(self) -> bool:
         """Whether a point is known that meets the query in exact arithmetic, though not in the runtime."""
@@ -78,7 +89,7 @@ class Hunt:
         Misses cost time, so no more than a share of the regions explored may be spent on them.
         """
         with self._state.condition:
-            if (self._missed - _FREE_MISSES) * _REGIONS_PER_MISS > self._state.counts.regions:
+            if (self._missed - self._free_misses) * _REGIONS_PER_MISS > self._state.counts.regions:
                 return False
         witness = self._replayer.try_point(x, target.box)
         if witness is None:
@@ -97,7 +108,7 @@ class Hunt:
         for piece in order[:_MOST_FIRST_ATTACKS]:
             if self._state.ended or self._state.limits.reached() is not None:
                 break
-            self._attack(piece, _FIRST_EFFORT, explorer_of(piece.target))
+            self.attack(piece, _FIRST_EFFORT, explorer_of(piece.target))
 
     def attack_if_due(self, frontier: Frontier, explorer_of: Callable[[Target], Explorer]) -> None:
         """Attack some of the open targets if the falsifier's turn has come."""
@@ -115,9 +126,9 @@ class Hunt:
             self._next = 2 * max(self._next, _FIRST_ATTACK // 2)
         for piece in pieces:
             if not self._state.ended:
-                self._attack(piece, effort, explorer_of(piece.target))
+                self.attack(piece, effort, explorer_of(piece.target))
 
-    def _attack(self, piece: Piece, effort: int, explorer: Explorer) -> None:
+    def attack(self, piece: Piece, effort: int, explorer: Explorer) -> None:
         """Gradient walks in many places at once, then descents from where the best ended and from random points."""
         target, random = piece.target, self._generator()
         lower, upper = target.root.region.lower, target.root.region.upper

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -33,8 +34,8 @@ class Replayer:
     network, query
         The problem.
     runtime
-        What computes the network's outputs at a point.  By default, the network's file on its own runtime; a network
-        that was not read from a file is replayed in float32 by NumPy.
+        What computes the network's outputs at a point.  By default, the network's file, or the model that it was read
+        from, on its own runtime; a network that was made of arrays is replayed by NumPy, in the type of its inputs.
     """
 
     def __init__(self, network: Network, query: Query, runtime: RunsNetwork | None = None) -> None:
@@ -101,10 +102,16 @@ class Replayer:
 
     def _run(self, x: Vector) -> Vector:
         if self._runtime is None:
-            if not self._network.source:
-                return run_in_float32(self._network, x)
-            self._runtime = Runtime(self._network.source, self._network.activations).outputs
+            self._runtime = self._own_runtime()
         return np.asarray(self._runtime(x), dtype=np.float64)
+
+    def _own_runtime(self) -> RunsNetwork:
+        network = self._network
+        if network.source:
+            return Runtime(network.source, network.activations).outputs
+        if network.model:
+            return Runtime.in_memory(network.model, "the model", network.activations).outputs
+        return network if self._double() else partial(run_in_float32, network)
 
     def _placed(self, x: Vector, box: Box) -> list[Fraction]:
         """The nearest point of the box with float32 coordinates, or the finest that each interval allows."""

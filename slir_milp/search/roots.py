@@ -8,6 +8,7 @@ import numpy as np
 
 from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings
 from slir_milp.bounds.magnitude import slack
+from slir_milp.bounds.ranges import refuted_by_ranges
 from slir_milp.bounds.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
@@ -15,7 +16,7 @@ from slir_milp.query import Clause
 from slir_milp.search.explore import multiplications_of, regions_are_dear
 from slir_milp.search.frontier import Piece, Sides, Target
 from slir_milp.search.journal import Journal
-from slir_milp.search.settle import TIE, is_small
+from slir_milp.search.settle import TIE, exact_rows, is_small
 from slir_milp.search.state import STAGES, State
 from slir_milp.search.target import Charges, Root, conjunction_of
 
@@ -129,6 +130,10 @@ class Roots:
             record[at["node"]] = place.node
             if end not in STAGES and end is not End.STOPPED:
                 end, value, *_ = journal.analyse(last, record, sides, limits, claim=self.bounds_close)
+        if end not in STAGES and end is not End.STOPPED and self._is_beyond_ranges(clause, explorer, record, journal):
+            self.state.counts.regions += 1
+            self.state.counts.closed_by["exact"] += 1
+            return Opened(tightened, conjunction, None, sides, at)
         if is_general and not by_box:
             tightened = replace(region, neurons=explorer.neurons(record))
         self.state.counts.regions += 1
@@ -137,6 +142,15 @@ class Roots:
             return Opened(tightened, conjunction, None, sides, at)
         record[at["bound"]], record[at["settled"]] = value, 0.0
         return Opened(tightened, conjunction, record, sides, at)
+
+    def _is_beyond_ranges(self, clause: Clause, explorer: Explorer, record: Vector, journal: Journal) -> bool:
+        """Whether a strict row asks for what no activation gives: a tie that rounding alone leaves open."""
+        if journal.is_kept or self.network.is_piecewise_linear or not is_small(self.network):
+            return False
+        if not any(row.strict for row in clause.rows):
+            return False
+        rows = exact_rows(clause.rows, self.network.input_size)
+        return refuted_by_ranges(self.network, rows, clause.box.lower, clause.box.upper, explorer.neurons(record))
 
     def piece(self, clause: Clause, root: Root, opened: Opened, charges: Charges) -> Piece:
         """A conjunction that was left open, for the search."""

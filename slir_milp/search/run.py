@@ -6,12 +6,14 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from slir_milp.bounds.balance import prepared
 from slir_milp.bounds.kernel import Settings, compile_network
 from slir_milp.bounds.magnitude import slack
+from slir_milp.bounds.pinned import without_pinned
 from slir_milp.bounds.region import Region
 from slir_milp.bounds.rewriting import provably_prepared
 from slir_milp.errors import OptionError
@@ -21,6 +23,7 @@ from slir_milp.search.explore import Search
 from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
+from slir_milp.search.problem import Problem
 from slir_milp.search.proof import Proof
 from slir_milp.search.replay import Replayer, RunsNetwork
 from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
@@ -40,7 +43,25 @@ from slir_milp.search.verdict import (
     Witness,
 )
 
+if TYPE_CHECKING:
+    from slir_milp.lp.observer import Observer
 
+
+@overload
+def verify(
+    network: Problem,
+    *,
+    options: Options | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    proof: str | os.PathLike[str] | None = None,
+    activations: str = "",
+    observer: Observer | None = None,
+    runtime: RunsNetwork | None = None,
+) -> Verdict: ...
+
+
+@overload
 def verify(
     network: Network,
     query: Query,
@@ -50,16 +71,31 @@ def verify(
     cancel: threading.Event | None = None,
     proof: str | os.PathLike[str] | None = None,
     activations: str = "",
+    observer: Observer | None = None,
+    runtime: RunsNetwork | None = None,
+) -> Verdict: ...
+
+
+def verify(
+    network: Network | Problem,
+    query: Query | None = None,
+    options: Options | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    proof: str | os.PathLike[str] | None = None,
+    activations: str = "",
+    observer: Observer | None = None,
     runtime: RunsNetwork | None = None,
 ) -> Verdict:
     """Decide whether some input of a network meets a query.
 
     Parameters
     ----------
-    network
-        The network, from :func:`slir_milp.load_network`.
-    query
-        The query, from :func:`slir_milp.load_query`.
+    network, query
+        A network, from :func:`slir_milp.load_network` or :meth:`slir_milp.Network.from_layers`, and a query, from
+        :func:`slir_milp.load_query`, :func:`slir_milp.parse_query` or :meth:`slir_milp.Query.box`; or a
+        :class:`slir_milp.Problem` that has both.
     options
         Limits, engine, threads; the defaults decide as fast as is known.
     progress
@@ -70,6 +106,8 @@ def verify(
         Where to write a proof of the answer, if it is ``sat`` or ``unsat``; what is there before is removed.
     activations
         SHA-256 of the file that declares the activations of one's own that the network uses, for the proof.
+    observer
+        Is told of every linear and mixed-integer program that is solved, in the thread that solves it.
     runtime
         What computes the deployed network's outputs at a point, by which witnesses are replayed; by default, the
         network's file on its own runtime.
@@ -88,9 +126,13 @@ def verify(
     ProofError
         The proof cannot be written.
     """
+    if isinstance(network, Problem) and query is None:
+        query, network = network.query, network.network
     if not isinstance(network, Network) or not isinstance(query, Query):
-        raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
-    return _Run(network, query, options or Options(), progress, cancel, proof, activations, runtime).verdict()
+        raise OptionError(
+            "verify takes a network (from load_network) and a query (from load_query), in this order, or a Problem"
+        )
+    return Run(network, query, options or Options(), progress, cancel, proof, activations, observer, runtime).verdict()
 
 
 _MOST_DIVISIONS = 12
@@ -99,7 +141,9 @@ _MOST_OPEN = 1024
 
 
 @dataclass
-class _Run:
+class Run:
+    """A run of :func:`verify`, whose arguments its fields are; who searches elsewhere replaces :meth:`explore`."""
+
     network: Network
     query: Query
     options: Options
@@ -107,6 +151,7 @@ class _Run:
     cancel: threading.Event | None
     proof_path: str | os.PathLike[str] | None = None
     activations: str = ""
+    observer: Observer | None = None
     runtime: RunsNetwork | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -127,7 +172,7 @@ class _Run:
             self.network = self._prepared()
         self.journal = self.proof.journal if self.proof else Journal()
         jobs = self.options.jobs or available_cores()
-        self.state = State(self.limits)
+        self.state = State(self.limits, self.observer)
         self.search = Search(self.network, self.replayer, self.options, self.state, jobs, self.journal)
         self.charges = GrowingCharges(self.network)
         self.outputs = OutputBounds(self.network)
@@ -161,13 +206,15 @@ class _Run:
     def _suited(self, box: Box, *, everywhere: bool) -> Network:
         """The network written as suits a box; with a proof, as far as it can tell of that."""
         if not self.proof:
-            return prepared(self.network, box.lower, box.upper, everywhere=everywhere)
+            network = self.network if everywhere else without_pinned(self.network, box.lower, box.upper)
+            return prepared(network, box.lower, box.upper, everywhere=everywhere)
         network, entries = provably_prepared(self.network, self.query, box.lower, box.upper, everywhere=everywhere)
         for entry in entries:
             self.proof.begin(entry)
         return network
 
     def verdict(self) -> Verdict:
+        """Decide, and write the proof if one is asked for."""
         try:
             verdict = self._conclude(self._open_roots() or self._search())
         except BaseException:
@@ -181,11 +228,16 @@ class _Run:
         if self.state.witness is not None:
             return None
         self.stage = "search"
-        reason = self.search.run(self._report)
+        reason = self.explore()
+        self.stage = "root"
+        return reason
+
+    def explore(self) -> Reason | None:
+        """Search what is in the frontier; the limit that ended it, if any.  What is left open stays there."""
+        reason = self.search.run(self.report)
         if reason is None and self.state.witness is None and self.options.engine is Engine.MILP:
             self.stage = "proof"
-            reason = self.search.prove_claims(self._report)
-        self.stage = "root"
+            reason = self.search.prove_claims(self.report)
         return reason
 
     # --- roots -----------------------------------------------------------------------------------------------------
@@ -222,7 +274,7 @@ class _Run:
                         self._open(clause, root, opened, sharpened)
                 if self.state.witness is not None:
                     return None
-                self._report()
+                self.report()
             self.outputs.refine(region)
             if len(self.search.frontier) >= _MOST_OPEN:
                 reason = self._search()
@@ -368,7 +420,8 @@ class _Run:
             seconds=time.monotonic() - self.started,
         )
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell how far the run is, at most ten times a second."""
         if self.progress is None or time.monotonic() - self._reported < 0.1:
             return
         self._reported = time.monotonic()
@@ -397,4 +450,4 @@ def available_cores() -> int:
         return os.cpu_count() or 1
 
 
-__all__ = ["Witness", "verify"]
+__all__ = ["Run", "Witness", "available_cores", "verify"]

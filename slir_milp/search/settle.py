@@ -127,6 +127,7 @@ class Settler:
             solver(),
             deadline=min(limits.deadline, time.monotonic() + _MILP_SECONDS),
             cancel=limits.cancel,
+            observer=self._state.observer,
         )
         with self._state.condition:
             self._state.counts.programs += 1
@@ -153,7 +154,7 @@ class Settler:
             return True
         if not self._network.is_piecewise_linear or not self._affordable():
             return False
-        neurons, rows = explorer.neurons(record), _exact(target.rows, target.inputs)
+        neurons, rows = explorer.neurons(record), exact_rows(target.rows, target.inputs)
         scales = scales_of(target.rows, target.conjunction.rows, target.inputs)
         fixed = sides.tolist() if sides.any() else None
 
@@ -221,7 +222,14 @@ class Settler:
             return None
         limits, rows = self._state.limits, target.conjunction.rows
         outcome = propose(
-            self._network, rows, region, neurons, solver(), deadline=limits.deadline, cancel=limits.cancel
+            self._network,
+            rows,
+            region,
+            neurons,
+            solver(),
+            deadline=limits.deadline,
+            cancel=limits.cancel,
+            observer=self._state.observer,
         )
         with self._state.condition:
             self._state.counts.programs += 1
@@ -243,7 +251,7 @@ def _simple(number: float) -> Fraction:
     return Fraction(float(number)).limit_denominator(_LARGEST_DENOMINATOR)
 
 
-def _exact(rows: Iterable[Atom], inputs: int) -> list[ExactRow]:
+def exact_rows(rows: Iterable[Atom], inputs: int) -> list[ExactRow]:
     """Inequalities of a clause with their variables told apart."""
     return [
         ExactRow(

@@ -6,11 +6,14 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slir_milp.bounds.kernel import End
 from slir_milp.search.limits import Limits
 from slir_milp.search.verdict import Reason, Witness
+
+if TYPE_CHECKING:
+    from slir_milp.lp.observer import Observer
 
 STAGES = {End.BOUND: "bound", End.INHERITED: "inherited", End.EMPTY: "inherited"}
 """Under which name a region that the kernel closed is counted."""
@@ -28,6 +31,16 @@ class Counts:
     points: int = 0
     programs: int = 0
 
+    def join(self, other: Counts) -> None:
+        """Take in what happened elsewhere."""
+        self.regions += other.regions
+        self.closed_by.update(other.closed_by)
+        self.input_splits += other.input_splits
+        self.activation_splits += other.activation_splits
+        self.max_depth = max(self.max_depth, other.max_depth)
+        self.points += other.points
+        self.programs += other.programs
+
     def add(self, kernel: Mapping[str, Any]) -> None:
         """Take in what a call of the kernel reports."""
         self.regions += kernel["regions"]
@@ -41,8 +54,8 @@ class Counts:
 class State:
     """Counts, the witness and the reason to stop; every change is made under ``condition``."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, observer: Observer | None = None) -> None:
+        self.limits, self.observer = limits, observer
         self.condition = threading.Condition()
         self.counts = Counts()
         self.witness: Witness | None = None

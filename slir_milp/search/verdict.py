@@ -8,6 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TypeAlias
 
+from slir_milp.display import card
 from slir_milp.errors import OptionError
 
 
@@ -37,9 +38,12 @@ class Reason(StrEnum):
     MILP_CLAIM = "the MILP solver claims that there is no witness, but its claim is no proof"
     TOO_SMALL = "some regions could not be decided and are too small to be split, or nothing in them is left to split"
     EXACT_WITNESS = "a witness was found that holds in exact arithmetic, but not in the network's own float arithmetic"
+    WORKERS_LOST = "workers of the cluster were lost again and again on the same regions"
     UNBOUNDED = "no input was found that meets the query, but it leaves inputs without bounds"
     NOT_CONFIRMED = "a witness was found, but the models themselves do not confirm it"
     SOLVER_FAILED = "the solver failed on a subproblem that nothing else could close"
+    NOT_FOUND = "no witness was found, which does not mean that there is none"
+    WITHIN_TOLERANCE = "every range is known to within the tolerance"
 
 
 class Engine(StrEnum):
@@ -183,6 +187,25 @@ class Statistics:
     linear_programs: int = 0
     seconds: float = 0.0
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return card("Statistics", self.facts())
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Names and values of all that is not zero, as text."""
+        closed = ", ".join(f"{stage} {count:,}" for stage, count in self.closed_by.items() if count)
+        counts = {
+            "regions": self.regions,
+            "conjunctions": self.clauses,
+            "input splits": self.input_splits,
+            "activation splits": self.activation_splits,
+            "greatest depth": self.max_depth,
+            "points tried": self.falsifier_points,
+            "linear programs": self.linear_programs,
+        }
+        shown = [(name, f"{count:,}") for name, count in counts.items() if count]
+        return [*shown, ("closed by", closed), ("seconds", f"{self.seconds:.2f}")]
+
 
 @dataclass(frozen=True)
 class OpenRegion:
@@ -206,7 +229,7 @@ class OpenRegion:
     margin: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The answer to a query.
 
@@ -245,6 +268,39 @@ class Verdict:
     open_regions: tuple[OpenRegion, ...] = ()
     statistics: Statistics = field(default_factory=Statistics)
     proof: str | None = None
+
+    def __repr__(self) -> str:
+        counts = self.statistics
+        return f"<Verdict {self.status}: {self.reason} ({counts.regions:,} regions, {counts.seconds:.2f} s)>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        shown = self.witness or self.near_miss
+        facts = [
+            ("reason", f"{self.reason}{'; ' + self.detail if self.detail else ''}"),
+            ("closed", "" if self.status.decided else f"{int(10_000 * self.closed_fraction) / 100:.2f} %"),
+            ("a near miss" if self.witness is None else "witness", _where_it_holds(shown)),
+            ("proof", self.proof or ""),
+            *self.statistics.facts(),
+        ]
+        rows: list[tuple[str, ...]] = []
+        columns: tuple[str, ...] = ()
+        if shown is not None:
+            columns = ("variable", "value")
+            rows = [(f"X_{i}", f"{float(value):.9g}") for i, value in enumerate(shown.x)]
+            rows += [(f"Y_{j}", f"{value:.9g}") for j, value in enumerate(shown.outputs)]
+        elif self.output_bounds:
+            columns = ("output", "at least", "at most")
+            rows = [(f"Y_{j}", f"{low:.6g}", f"{high:.6g}") for j, (low, high) in enumerate(self.output_bounds)]
+        return card(f"{self.status}", facts, columns=columns, rows=rows)
+
+
+def _where_it_holds(witness: Witness | None) -> str:
+    if witness is None:
+        return ""
+    if witness.holds_exactly and witness.holds_in_runtime:
+        return "holds in exact arithmetic and in the network's own"
+    return "holds in exact arithmetic only" if witness.holds_exactly else "holds in the network's own arithmetic only"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from slir_milp.network.operators import elementwise, hinges, linear, logic, movement, normalisation, windows
+from slir_milp.network.operators import casts, elementwise, hinges, linear, logic, movement, normalisation, windows
 from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.curves import CURVES
 from slir_milp.network.operators.tensor import Tensor
@@ -19,12 +19,15 @@ OPERATORS: Mapping[str, Callable[[Call], list[Tensor]]] = {
     "And": logic.condition,
     "AveragePool": windows.average_pool,
     "BatchNormalization": linear.batch_normalization,
-    "Cast": movement.keep,
+    "Cast": casts.cast,
+    "CastLike": casts.cast,
     "Clip": hinges.clip,
     "Concat": movement.move,
     "Conv": windows.convolution,
+    "ConvTranspose": windows.transposed_convolution,
+    "CumSum": linear.cumulative_sum,
     "DepthToSpace": movement.move,
-    "Div": elementwise.divide,
+    "Div": casts.quotient,
     "Dropout": movement.keep,
     "Equal": logic.condition,
     "Expand": movement.move,
@@ -70,6 +73,7 @@ OPERATORS: Mapping[str, Callable[[Call], list[Tensor]]] = {
     "Relu": hinges.relu,
     "Reshape": movement.move,
     "Resize": movement.move,
+    "ReverseSequence": movement.move,
     "ScatterElements": movement.move,
     "ScatterND": movement.move,
     "Slice": movement.move,
@@ -89,4 +93,14 @@ OPERATORS: Mapping[str, Callable[[Call], list[Tensor]]] = {
 }
 """What each operator becomes; the key is ONNX's name for it."""
 
-__all__ = ["OPERATORS", "Call", "Tensor"]
+ON_INTEGERS = {name for name, lowered in OPERATORS.items() if lowered is movement.move} | {
+    *("Abs", "Add", "Cast", "CastLike", "Clip", "CumSum", "Div", "Identity", "MatMul", "Max", "Min", "Mul", "Neg"),
+    *("ReduceL1", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Sign", "Sub"),
+    *("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Where", "Xor"),
+}
+"""Those that mean the same on whole numbers and truth values as on real numbers, or know the difference."""
+
+MAKING_CONSTANTS = ("Constant", "ConstantOfShape", "Range")
+"""Operators that only ever make constants, which ONNX Runtime computes; it also runs any other on constants alone."""
+
+__all__ = ["MAKING_CONSTANTS", "ON_INTEGERS", "OPERATORS", "Call", "Tensor"]

@@ -10,7 +10,7 @@ import numpy as np
 from slir_milp.activations.formula import Formula, apply
 from slir_milp.errors import NetworkError
 from slir_milp.network.operators.call import Call
-from slir_milp.network.operators.elementwise import applied, together
+from slir_milp.network.operators.elementwise import applied
 from slir_milp.network.operators.tensor import Tensor
 
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
@@ -68,13 +68,10 @@ def swish(call: Call) -> list[Tensor]:
     return [applied(call, call.tensor(0), lambda a: a * apply("sigmoid", slope * a))]
 
 
-def cast_of_condition(call: Call) -> list[Tensor]:
-    """Lower a Cast of truth values to numbers."""
-    return call.function_of_root(together(call, (call.tensor(0),), lambda a: a))
-
-
 CURVES: Mapping[str, Callable[[Call], list[Tensor]]] = {
+    "Acos": _curve("pi / 2 - 2 * atan(x / (1 + sqrt(1 - x**2)))"),
     "Acosh": _curve("log(x + sqrt(x**2 - 1))"),
+    "Asin": _curve("2 * atan(x / (1 + sqrt(1 - x**2)))"),
     "Asinh": _curve("sign(x) * log(abs(x) + sqrt(x**2 + 1))"),
     "Atan": unary("atan"),
     "Atanh": _curve("0.5 * log((1 + x) / (1 - x))"),

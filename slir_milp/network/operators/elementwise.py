@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from slir_milp.activations.formula import Formula
+from slir_milp.activations.formula import Formula, apply
 from slir_milp.errors import NetworkError, OptionError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
+from slir_milp.network.graph import FLOATS
 from slir_milp.network.neurons import Neurons
 from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.products import product
@@ -193,10 +194,13 @@ def divide(call: Call) -> list[Tensor]:
 
 
 def power(call: Call) -> list[Tensor]:
-    """Lower Pow with constant exponents."""
+    """Lower Pow: to a constant exponent, or else ``exp(exponent·log(base))``, which wants a positive base."""
     base, exponent = call.two()
-    if isinstance(exponent, Tensor) or not isinstance(base, Tensor):
-        raise call.unsupported("with a computed exponent")
+    if call.results[0][1] not in FLOATS:
+        raise call.unsupported("of integers")
+    if isinstance(exponent, Tensor):
+        return _exponential(call, base, exponent)
+    assert isinstance(base, Tensor)  # a node without computed operands is not lowered
 
     def combine(a: Formula, b: Formula) -> Formula:
         return a**b if b.value else Formula.constant(1.0)
@@ -206,6 +210,20 @@ def power(call: Call) -> list[Tensor]:
         if views:
             return call.function_of_root(views)
     raise call.unsupported("with so many different exponents")
+
+
+def _exponential(call: Call, base: Value, exponent: Tensor) -> list[Tensor]:
+    """A computed exponent; where a computed base is not positive, nothing is said of the power."""
+    if not isinstance(base, Tensor) and np.any(call.finite(base) <= 0):
+        raise call.unsupported("with a computed exponent of a base that is not positive")
+    views = together(call, (base, exponent), lambda a, b: apply("exp", b * apply("log", a)))
+    if views:
+        return call.function_of_root(views)
+    if not isinstance(base, Tensor):
+        raise call.unsupported("with a computed exponent of so many different bases")
+    logarithm = call.spread(applied(call, base, lambda a: apply("log", a)))
+    scaled = Tensor(*call.results[0], product(call.neurons, call.spread(exponent), logarithm))
+    return [applied(call, scaled, lambda a: apply("exp", a))]
 
 
 def _negative(affine: Affine) -> Affine:

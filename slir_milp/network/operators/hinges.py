@@ -12,6 +12,7 @@ from slir_milp.activations.formula import Formula, apply
 from slir_milp.errors import NetworkError
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
+from slir_milp.network.graph import INTEGERS
 from slir_milp.network.neurons import Neurons
 from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.elementwise import together
@@ -92,7 +93,9 @@ def _piecewise(
 
 
 def clip(call: Call) -> list[Tensor]:
-    """Lower Clip with constant ends, either of which may be missing or infinite."""
+    """Lower Clip; either end may be missing or infinite."""
+    if any(isinstance(call.operand(position), Tensor) for position in (1, 2)):
+        return _between(call)
     low = _end(call, "min", 1, -np.inf)
     high = _end(call, "max", 2, np.inf)
     tensor = call.tensor(0)
@@ -107,6 +110,39 @@ def clip(call: Call) -> list[Tensor]:
 
     ends = int(low > -np.inf) + int(high < np.inf)
     return _piecewise(call, (tensor,), combine, lambda: _clipped(call.neurons, tensor.affine, low, high), ends)
+
+
+def _between(call: Call) -> list[Tensor]:
+    """Clip with an end that is computed: the lesser of the upper end and of the greater of the lower end and ``x``."""
+    tensor = call.tensor(0)
+    low, high = _given_end(call, 1, -np.inf), _given_end(call, 2, np.inf)
+    ends = tuple(end for end in (low, high) if end is not None)
+
+    def combine(a: Formula, *ends: Formula) -> Formula:
+        raised = a if low is None else apply("max", a, ends[0])
+        return raised if high is None else apply("min", raised, ends[-1])
+
+    def lower() -> Affine:
+        x = call.spread(tensor)
+        for end, sign in ((low, 1.0), (high, -1.0)):
+            if end is not None:
+                pool = compose.scale(compose.stack([x, call.spread(end)]), np.full(2 * tensor.size, sign))
+                pairs = np.arange(2 * tensor.size).reshape(2, -1).T
+                x = compose.scale(largest(call.neurons, pool, pairs), np.full(tensor.size, sign))
+        return x
+
+    return _piecewise(call, (tensor, *ends), combine, lower, len(ends))
+
+
+def _given_end(call: Call, position: int, otherwise: float) -> Value | None:
+    """An end of Clip that is computed, constant, or not there."""
+    value = call.operand(position)
+    if isinstance(value, Tensor):
+        return value
+    end = _end(call, "", position, otherwise)
+    if end == -otherwise:
+        raise NetworkError("operator Clip has infinite ends on the same side")
+    return None if end == otherwise else np.array(end)
 
 
 def hard_sigmoid(call: Call) -> list[Tensor]:
@@ -124,14 +160,14 @@ def hard_sigmoid(call: Call) -> list[Tensor]:
 
 def _end(call: Call, attribute: str, position: int, otherwise: float) -> float:
     value = call.operand(position)
-    if isinstance(value, Tensor):
-        raise call.unsupported("with computed ends")
     end = float(call.attributes.get(attribute, otherwise)) if value is None else float(np.asarray(value).item())
     if np.isnan(end):
         raise NetworkError("operator Clip has an end that is not a number")
     # Without an end, exporters write the largest number of the type.
-    limit = float(np.finfo(call.tensor(0).dtype).max)
-    return otherwise if abs(end) == limit and np.sign(end) == np.sign(otherwise) else end
+    kind = call.tensor(0).dtype
+    limits = np.iinfo(kind) if kind in INTEGERS else np.finfo(kind)
+    extreme = end == float(limits.max) if otherwise > 0 else end == float(limits.min)
+    return otherwise if extreme else end
 
 
 def _clipped(neurons: Neurons, x: Affine, low: float, high: float) -> Affine:

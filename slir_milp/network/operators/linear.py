@@ -145,6 +145,21 @@ def reduce_mean(call: Call) -> list[Tensor]:
     return call.result(compose.divide(total, np.full(total.rows, float(groups.shape[1]))))
 
 
+def cumulative_sum(call: Call) -> list[Tensor]:
+    """Lower CumSum along a constant axis."""
+    tensor = call.tensor(0)
+    axis = int(call.required(1).item())
+    lines = np.moveaxis(tensor.indices, axis, -1).reshape(-1, tensor.shape[axis])
+    count = lines.shape[1]
+    if lines.size * (count + 1) > 2 * storage.MAX_ENTRIES:
+        raise NetworkError("operator CumSum is larger than supported")
+    summands = np.tri(count, k=-1 if call.attributes.get("exclusive", 0) else 0)
+    result, element = np.nonzero(summands.T if call.attributes.get("reverse", 0) else summands)
+    rows, columns = lines[:, result].ravel(), lines[:, element].ravel()
+    matrix = storage.from_entries((tensor.size, tensor.size), rows, columns, np.ones(rows.size))
+    return call.result(compose.compose(matrix, tensor.affine))
+
+
 def averaged(affine: Affine, groups: Index) -> Affine:
     """Mean of the rows that each row of ``groups`` names."""
     total = summed(affine, groups)

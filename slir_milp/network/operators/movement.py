@@ -2,11 +2,13 @@
 
 The operator itself is run on the row numbers of the elements.  It is run twice, the second time with every number
 raised by the same amount: a result that is raised with it names the row that went there, and one that stays is a
-constant of the operator (padding, or an element of a constant operand).
+constant of the operator (padding, or an element of a constant operand).  So only what is moved may be computed, never
+what says where to: an index that is computed would read as a constant of a table whose entries happen to be equal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,21 +21,34 @@ from slir_milp.network.operators.call import Call
 from slir_milp.network.operators.tensor import Shape, Tensor
 from slir_milp.network.storage import Index
 
+_MOVED: Mapping[str, frozenset[int]] = {
+    "Pad": frozenset({0, 2}),
+    "ScatterElements": frozenset({0, 2}),
+    "ScatterND": frozenset({0, 2}),
+    "Where": frozenset({1, 2}),
+}
+"""Positions of the operands that are moved, where it is not the first alone; of Concat, all are."""
+
+_STAND_IN = "int64"
+"""Truth values have no room for row numbers: the operator moves integers in their place."""
+
 
 def move(call: Call) -> list[Tensor]:
     """Lower any operator that moves elements."""
-    given = dict(zip(call.node.input, call.operands, strict=True))
-    tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
-    constants = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
+    tensors, constants = _parts(call)
     wanted = {name: result for name, result in zip(call.node.output, call.results, strict=True) if name}
     runner = NodeRunner(
-        call.node, constants, {name: (t.shape, t.dtype) for name, t in tensors.items()}, wanted, call.opset
+        call.node,
+        constants,
+        {name: (tensor.shape, _stand_in(tensor.dtype)) for name, tensor in tensors.items()},
+        {name: (shape, _stand_in(dtype)) for name, (shape, dtype) in wanted.items()},
+        call.opset,
     )
     total = checked_size((sum(tensor.size for tensor in tensors.values()),))
     plain, raised, start = {}, {}, 0
     for name, tensor in tensors.items():
-        plain[name] = (tensor.indices + start).astype(tensor.dtype)
-        raised[name] = (tensor.indices + start + total).astype(tensor.dtype)
+        plain[name] = (tensor.indices + start).astype(_stand_in(tensor.dtype))
+        raised[name] = (tensor.indices + start + total).astype(_stand_in(tensor.dtype))
         start += tensor.size
     moved = []
     for (name, (shape, dtype)), first, second in zip(wanted.items(), runner(plain), runner(raised), strict=True):
@@ -43,6 +58,25 @@ def move(call: Call) -> list[Tensor]:
         moved.append(_moved(call, shape, dtype, list(tensors.values()), rows, first.ravel()))
     iterator = iter(moved)
     return [next(iterator) if name else moved[0] for name in call.node.output]
+
+
+def _parts(call: Call) -> tuple[dict[str, Tensor], dict[str, NDArray[Any]]]:
+    """What is moved and computed, and what is constant."""
+    op = call.node.op_type
+    tensors, constants = {}, {}
+    for position, (name, value) in enumerate(zip(call.node.input, call.operands, strict=True)):
+        is_moved = op == "Concat" or position in _MOVED.get(op, {0})
+        if isinstance(value, Tensor):
+            if not is_moved:
+                raise call.unsupported(f"with a computed tensor as input {position + 1}")
+            tensors[name] = value
+        elif value is not None:
+            constants[name] = value.astype(_stand_in(value.dtype.name)) if is_moved else value
+    return tensors, constants
+
+
+def _stand_in(dtype: str) -> str:
+    return _STAND_IN if dtype == "bool" else dtype
 
 
 def _rows(call: Call, first: NDArray[Any], second: NDArray[Any], total: int) -> Index:
@@ -73,14 +107,11 @@ def _moved(call: Call, shape: Shape, dtype: str, tensors: list[Tensor], rows: In
 
 
 def keep(call: Call) -> list[Tensor]:
-    """Lower operators that change nothing: Identity, Dropout when not training, Cast between floating point types."""
+    """Lower operators that change no element: Identity, Dropout when not training."""
     if call.node.op_type == "Dropout" and _trains(call):
         raise call.unsupported("in training mode (it is random)")
-    shape, dtype = call.results[0]
-    if dtype not in ("float32", "float64") and dtype != call.tensor(0).dtype:
-        raise call.unsupported(f"of computed tensors to element type {dtype}")
     tensor = call.tensor(0)
-    return [Tensor(shape, dtype, tensor.source, tensor.known)]
+    return [Tensor(*call.results[0], tensor.source, tensor.known)]
 
 
 def _trains(call: Call) -> bool:

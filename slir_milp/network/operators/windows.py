@@ -115,6 +115,38 @@ def convolution(call: Call) -> list[Tensor]:
     return call.result(result)
 
 
+def transposed_convolution(call: Call) -> list[Tensor]:
+    """Lower ConvTranspose with constant filters: each input sees, by its window, the results that it adds to."""
+    tensor, filters = call.tensor(0), call.required(1)
+    if call.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or "output_shape" in call.attributes:
+        raise call.unsupported("with its padding left to be computed")
+    batch, channels = tensor.shape[:2]
+    kernel, groups = filters.shape[2:], int(call.attributes.get("group", 1))
+    maps = filters.shape[1] * groups
+    if groups < 1 or channels != filters.shape[0] or channels % groups:
+        raise NetworkError("operator ConvTranspose has filters that do not fit its input")
+    windows = _windows(call, call.shape[2:], tensor.shape[2:], kernel)
+    position, element = np.nonzero(windows.places >= 0)
+    place = windows.places[position, element]
+    shape = (batch, channels, filters.shape[1], place.size)
+    if int(np.prod(shape, dtype=object)) > storage.MAX_ENTRIES:
+        raise NetworkError("operator ConvTranspose is larger than supported")
+    image, channel, within, entry = np.ogrid[tuple(slice(extent) for extent in shape)]
+    results, sources = int(np.prod(call.shape[2:])), windows.places.shape[0]
+    out_channel = channel // (channels // groups) * filters.shape[1] + within
+    rows = (image * maps + out_channel) * results + place[entry]
+    columns = (image * channels + channel) * sources + position[entry] + 0 * within
+    values = filters.reshape(channels, filters.shape[1], -1)[channel, within, element[entry]] + 0 * image
+    matrix = storage.from_entries(
+        (int(np.prod(call.shape)), tensor.affine.rows), rows.ravel(), columns.ravel(), values.ravel()
+    )
+    result = compose.compose(matrix, tensor.affine)
+    offset = call.constant(2)
+    if offset is not None:
+        result = compose.shift(result, np.tile(np.repeat(offset.ravel(), results), batch))
+    return call.result(result)
+
+
 def average_pool(call: Call) -> list[Tensor]:
     """Lower AveragePool."""
     windows, rows = _pooled(call)
