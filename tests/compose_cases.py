@@ -61,9 +61,7 @@ def text(networks: Sequence[str], *conditions: str, version: str = "2.0") -> str
 
 def network(name: str, x: str, y: str, inputs: int, outputs: int, hidden: str = "", relation: str = "") -> str:
     """Declaration of a network with vectors ``x`` and ``y``."""
-    return (
-        f"{name} {relation} (declare-input {x} real [{inputs}]) {hidden} (declare-output {y} real [{outputs}])"
-    )
+    return f"{name} {relation} (declare-input {x} real [{inputs}]) {hidden} (declare-output {y} real [{outputs}])"
 
 
 def box(name: str, size: int, lower: float = -1.0, upper: float = 1.0) -> list[str]:

@@ -43,7 +43,9 @@ def test_tensors_are_numbered_in_the_files_order():
 
 def test_products_are_variables_of_their_own():
     specification = formula("(<= (* (+ X[0] 1) (- X[1] Y[0]) X[0]) (* 0.5 X[0] X[0]))")
-    assert specification.monomials == ((0, 1), (0, 0, 1), (0, 2), (0, 0, 2), (0, 0)) or len(specification.monomials) == 5
+    assert (
+        specification.monomials == ((0, 1), (0, 0, 1), (0, 2), (0, 0, 2), (0, 0)) or len(specification.monomials) == 5
+    )
     x = [Fraction(3), Fraction(1, 3), Fraction(-2)]
     points = specification.with_monomials([(value, value) for value in x])
     value = (x[0] + 1) * (x[1] - x[2]) * x[0] - x[0] * x[0] / 2
@@ -106,10 +108,16 @@ def test_neither_length_nor_depth_exhausts_anything():
         (text([ONE.replace("real", "floaty")], "(<= X[0] 1)"), "the element type floaty of X is not known"),
         (text([ONE.replace("real [1]", "float32 [1]")], "(<= X[0] 1)"), "the query uses real and float32; where one"),
         (text(["f (declare-output Y real [1]) (declare-input X real [2])"], "(<= X[0] 1)"), "inputs come first"),
-        (text(["f (declare-input X real [2])"], "(<= X[0] 1)"), "the network f needs at least one (declare-output ...)"),
+        (
+            text(["f (declare-input X real [2])"], "(<= X[0] 1)"),
+            "the network f needs at least one (declare-output ...)",
+        ),
         (text(["f (declare-hidden X real [2])"], "(<= X[0] 1)"), 'declared by (declare-hidden X real [1,5] "name in'),
         (text([ONE, network("g", "U", "V", 2, 1, relation="(equal-to h)")], "(<= X[0] 1)"), "no network h is declared"),
-        (text([ONE, network("g", "U", "V", 3, 1, relation="(equal-to f)")], "(<= X[0] 1)"), "g is equal-to f, but their"),
+        (
+            text([ONE, network("g", "U", "V", 3, 1, relation="(equal-to f)")], "(<= X[0] 1)"),
+            "g is equal-to f, but their",
+        ),
         (
             text([ONE, network("g", "U", "V", 3, 1, relation="(isomorphic-to f)")], "(<= X[0] 1)"),
             "their inputs differ in number, or in shapes",
@@ -129,7 +137,10 @@ def test_neither_length_nor_depth_exhausts_anything():
             text([ONE, network("g", "U", "V", 2, 1, relation="(equal-to f) (isomorphic-to f)")], "(<= X[0] 1)"),
             "one isomorphic-to at most, and before the tensors",
         ),
-        (text([ONE.replace("real", "int32")], "(<= X[0] 0.5)"), "a number with a fraction has no place among variables"),
+        (
+            text([ONE.replace("real", "int32")], "(<= X[0] 0.5)"),
+            "a number with a fraction has no place among variables",
+        ),
         (
             text([ONE.replace("real [1]", "float64 [1]").replace("real", "float32")], "(<= X[0] Y[0])"),
             "this mixes variables of the types float32 and float64",
@@ -139,13 +150,24 @@ def test_neither_length_nor_depth_exhausts_anything():
             "this mixes variables of the types float32 and float64",
         ),
         (text([ONE], f"(<= (* {'X[0] ' * 65}) 1.0)"), "a product of more than 64 variables"),
-        (text([ONE.replace("[2]", "[400]")], f"(<= (* {2 * ('(+ ' + ' '.join(f'X[{i}]' for i in range(400)) + ')')}) 1)"),
-         "has more than 100000 terms when it is multiplied out"),
+        (
+            text(
+                [ONE.replace("[2]", "[400]")],
+                f"(<= (* {2 * ('(+ ' + ' '.join(f'X[{i}]' for i in range(400)) + ')')}) 1)",
+            ),
+            "has more than 100000 terms when it is multiplied out",
+        ),
         # What only slir-milp-vnnlib reads.
         (text([ONE, network("g", "U", "V", 2, 1)], "(<= X[0] 1)"), "the query is about 2 networks; slir-milp-vnnlib"),
         (text([ONE], "(<= (* X[0] X[1]) 1)"), "the query multiplies variables; slir-milp-vnnlib verify reads it"),
-        (text([ONE.replace("real", "float32")], *box("X", 2)), "line 2, column 20: X has the element type float32, whose"),
-        (text([ONE], *box("X", 2)[1:]), "line 2, column 20: X[0] has no upper bound; assert one, such as (<= X[0] 1.0)"),
+        (
+            text([ONE.replace("real", "float32")], *box("X", 2)),
+            "line 2, column 20: X has the element type float32, whose",
+        ),
+        (
+            text([ONE], *box("X", 2)[1:]),
+            "line 2, column 20: X[0] has no upper bound; assert one, such as (<= X[0] 1.0)",
+        ),
     ],
 )
 def test_what_is_wrong_gets_a_sentence(source, message):
@@ -249,7 +271,9 @@ def agree(source: str, rng: np.random.Generator, points: int = 3) -> None:
 TERM = st.recursive(
     st.sampled_from(["X[0]", "X[1]", "Y[0]", "H[1,0]", "0.5", "-3.0", "1.25"]),
     lambda inner: st.builds(
-        lambda head, parts: f"({head} {' '.join(parts)})", st.sampled_from("+-*"), st.lists(inner, min_size=1, max_size=3)
+        lambda head, parts: f"({head} {' '.join(parts)})",
+        st.sampled_from("+-*"),
+        st.lists(inner, min_size=1, max_size=3),
     ),
     max_leaves=6,
 )

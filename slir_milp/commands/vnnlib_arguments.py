@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slir_milp._version import __version__
-from slir_milp.commands.arguments import _EXIT_CODES, Parser, _add_network_check, _add_options, _command
+from slir_milp.commands.arguments.common import EXIT_CODES, Parser, add_network_check, add_options, command
 from slir_milp.commands.supports import CAPABILITIES
 
 NAME = "slir_milp"
@@ -46,23 +46,23 @@ Without an option, all is printed, for people to read.
 
 def build_parser() -> Parser:
     """The parser of the whole command line."""
-    parser = Parser(prog="slir-milp-vnnlib", description=_DESCRIPTION, epilog=_EXIT_CODES)
+    parser = Parser(prog="slir-milp-vnnlib", description=_DESCRIPTION, epilog=EXIT_CODES)
     parser.add_argument("--name", action="version", version=NAME, help="print the solver's name and exit")
     parser.add_argument("--version", action="version", version=__version__, help="print its version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    verify = _command(commands, "verify", "decide one query", _VERIFY + _EXIT_CODES)
+    verify = command(commands, "verify", "decide one query", _VERIFY + EXIT_CODES)
     _add_files(verify)
     text = "write the assignment as NAME.pb files into DIR, in place of stdout"
     verify.add_argument("--serialise-assignments", type=Path, metavar="DIR", help=text)
-    _add_options(verify, "seconds for the whole run, reading the files included (default: no limit)")
+    add_options(verify, "seconds for the whole run, reading the files included (default: no limit)")
     verify.add_argument("--json", type=Path, metavar="FILE", help="write all there is to know of the run to FILE")
     verify.add_argument("--quiet", action="store_true", help="on stderr, print errors and warnings only")
-    _add_network_check(verify)
-    compose = _command(commands, "compose", "write one network and one query that ask the same", _COMPOSE)
+    add_network_check(verify)
+    compose = command(commands, "compose", "write one network and one query that ask the same", _COMPOSE)
     _add_files(compose)
     compose.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for them; made if need be")
-    _add_network_check(compose)
-    supports = _command(commands, "supports", "print what this solver can do, in the standard's words", _SUPPORTS)
+    add_network_check(compose)
+    supports = command(commands, "supports", "print what this solver can do, in the standard's words", _SUPPORTS)
     asked = supports.add_mutually_exclusive_group()
     for capability in CAPABILITIES:
         asked.add_argument(
