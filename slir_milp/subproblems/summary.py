@@ -69,8 +69,11 @@ def _cells(rows: list[Result], provable: set[str]) -> tuple[str, ...]:
     solved = [row for row in rows if row.status in (Status.OPTIMAL.name, Status.INFEASIBLE.name)]
     timed = [row.seconds_median for row in rows if row.judgement is not Judgement.REFUSED]
     errors = [row.error for row in solved if row.error is not None]
-    primal = [row.primal for row in solved if row.primal is not None]
-    dual = [row.dual for row in solved if row.dual is not None]
+    optimal = [
+        row for row in solved if row.status == Status.OPTIMAL.name
+    ]  # (a point of an infeasible one is no answer)
+    primal = [row.primal for row in optimal if row.primal is not None]
+    dual = [row.dual for row in optimal if row.dual is not None]
     losses = [row.loss for row in solved if row.loss is not None]
     proven = sum(row.proves for row in rows)
     return (
