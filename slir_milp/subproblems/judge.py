@@ -99,10 +99,12 @@ class Disagreement:
     claims: tuple[tuple[str, str, Judgement], ...]
 
     def __str__(self) -> str:
+        ends = (("at least", self.entry.lower), ("at most", self.entry.upper))
+        bounds = " and ".join(f"{side} {end!r}" for side, end in ends if end is not None)
         known = {
             "optimum": f"the optimum is {self.entry.lower!r}",
             "infeasible": "no point is feasible",
-        }.get(self.entry.reference, "nobody knows exactly")
+        }.get(self.entry.reference, f"the optimum is {bounds}" if bounds else "nobody knows exactly")
         told = "; ".join(f"{solver} claims {claim} ({judgement})" for solver, claim, judgement in self.claims)
         return f"{self.entry.name}: {known}; {told}"
 
