@@ -221,6 +221,7 @@ def test_tree_writes_a_picture_and_its_data(proof: Path, tmp_path: Path) -> None
     assert read_picture(tmp_path / "t.json").svg() == svg.split("\n", 1)[1].rstrip("\n")
 
 
+@pytest.mark.slow
 def test_a_tree_of_many_nodes_stays_small(benchmarks: Path, tmp_path: Path) -> None:
     folder = benchmarks / "acasxu"
     network = load_network(folder / "onnx/ACASXU_run2a_3_3_batch_2000.onnx")
