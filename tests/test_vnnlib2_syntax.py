@@ -183,6 +183,13 @@ def test_consent_by_the_environment(monkeypatch):
         parse_query(source)
 
 
+def test_comments_before_the_version_are_skipped_quickly():
+    comment = "; ; ;;;; " * 2000 + "\n"
+    source = comment + text([ONE], "(<= X[0] 1)") + "; a comment ends with the line\r (assert (<= Y[0] 1))"
+    assert parse_specification(source).formula == formula("(<= X[0] 1)").formula
+    assert "the query declares nothing" in refused(comment + "; (vnnlib-version <2.0>)")
+
+
 def test_a_newer_version_warns():
     with pytest.warns(SlirWarning, match=r"the query has version 2\.7; it is read as version 2\.1"):
         parse_specification(text([ONE], "(<= X[0] 1)", version="2.7"))

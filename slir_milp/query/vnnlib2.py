@@ -21,7 +21,7 @@ _TOKEN = re.compile(
         (?P<left>[A-Za-z]\w*(?:\[[\d,]*\])?)\s+(?P<right>[^\s();"\[\]]+(?:\[[\d,]*\])?)\s*\))
     | (?P<open>\()
     | (?P<close>\))
-    | (?P<comment>;[^\r\n]*)
+    | (?P<comment>;[^\n]*)
     | (?P<word>[^\s();"\[\]]+(?:\s*\[[^\[\]();"]*\])?)
     | (?P<quoted>"(?:[^"\\]|\\.)*")
     | (?P<end>\Z)
@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.ASCII,
 )
-_START = re.compile(r"(?:\s|;[^\r\n]*)*\(\s*(?:vnnlib-version|declare-network)\b")
+_START = re.compile(r"(?:\s++|;[^\n]*+)*+\(\s*+(?:vnnlib-version|declare-network)\b")  # possessive: never tried twice
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _VERSION = re.compile(r"<(\d{1,4})\.(\d{1,4})>", re.ASCII)
 _INDEXED = re.compile(r"([A-Za-z]\w*)\s*(?:\[([^\]]*)\])?", re.ASCII)
