@@ -6,7 +6,7 @@ from setuptools import Extension, find_packages, setup
 
 FOLDERS = {"slir_milp": "slir_milp", "slir_milp.solvers": "solvers", "slir_milp.problems": "problems"}
 CURVES = Path("slir_milp/activations")
-KERNEL = Path("slir_milp/bounds/kernel")
+KERNEL = Path("slir_milp/bounding/kernel")
 # The kernel's bounds rest on IEEE arithmetic: nothing here may reorder sums or assume away NaN and infinity.
 COMPILE_ARGUMENTS = ["-O3", "-std=c11", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 

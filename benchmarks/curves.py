@@ -19,11 +19,11 @@ import numpy as np
 
 from slir_milp.activations import RELU, Curve, Hinge, shift
 from slir_milp.activations.catalogue import activation
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.kernel import Conjunction, Explorer, Settings, compile_network
-from slir_milp.bounds.lines import unstable
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.region import Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.kernel import Conjunction, Explorer, Settings, compile_network
+from slir_milp.bounding.lines import unstable
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.region import Region
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp import load_network, load_query
-from slir_milp.bounds import kernel
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.reference import Problem, analyse
-from slir_milp.bounds.region import Region
+from slir_milp.bounding import kernel
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.reference import Problem, analyse
+from slir_milp.bounding.region import Region
 from slir_milp.problems.catalogue import problem
 from slir_milp.query import grouped_clauses
 from slir_milp.search.target import conjunction_of, root_of

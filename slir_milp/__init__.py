@@ -9,9 +9,7 @@ change at any time.  Everything is imported when it is first used, so that impor
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from slir_milp._version import __version__
@@ -103,21 +101,6 @@ __all__ = [
     "verify",
     "write_query",
 ]
-
-
-class _Package(ModuleType):
-    """The package, whose ``bounds`` is the function and never the folder of that name, which holds its machinery.
-
-    Importing a module of the folder would else bind the folder here; ``from slir_milp.bounds.kernel import ...`` does
-    not need that.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name != "bounds" or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from slir_milp.activations import ABS, IDENTITY, RELU, Curve, Hinge
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.kernel import Conjunction, Explorer, Settings, compile_network
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval, slack
-from slir_milp.bounds.reference import Problem
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.kernel import Conjunction, Explorer, Settings, compile_network
+from slir_milp.bounding.magnitude import Slack, activation_interval, affine_interval, slack
+from slir_milp.bounding.reference import Problem
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 

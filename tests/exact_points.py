@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import strategies as st
 
-from slir_milp.bounds.backward import Rows
+from slir_milp.bounding.backward import Rows
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Network
 

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from slir_milp.activations import Hinge
-from slir_milp.bounds.backward import Rows, backward, minimise
-from slir_milp.bounds.lines import enclose
-from slir_milp.bounds.magnitude import activation_interval, affine_interval, slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, backward, minimise
+from slir_milp.bounding.lines import enclose
+from slir_milp.bounding.magnitude import activation_interval, affine_interval, slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 

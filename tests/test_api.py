@@ -13,7 +13,6 @@ import onnx
 import pytest
 
 import slir_milp
-import slir_milp.bounds.kernel  # binds the folder to the package, if anything does
 from slir_milp import (
     Network,
     NetworkError,
@@ -135,12 +134,6 @@ print(found.lower[0] + 1.0, found.names[0], problem.bounds().upper.max())
     run = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--follow-imports=silent", str(program)]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_package_offers_the_function_and_not_the_folder() -> None:
-    assert callable(slir_milp.bounds)
-    assert slir_milp.bounds is bounds
-    assert slir_milp.bounds.__module__ == "slir_milp.search.ranges"
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

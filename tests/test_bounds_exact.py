@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from slir_milp.activations import IDENTITY, RELU
-from slir_milp.bounds.backward import InputRows, Rows, backward, minimise
-from slir_milp.bounds.exact import ExactRow, refuted_exactly
-from slir_milp.bounds.kernel import End, Settings, variants
-from slir_milp.bounds.lines import Slopes, enclose, start_slopes
-from slir_milp.bounds.magnitude import Slack, affine_interval, slack
-from slir_milp.bounds.reference import Choice, Problem, StepRule, analyse, evaluate
-from slir_milp.bounds.region import HalfSpaces, Region
+from slir_milp.bounding.backward import InputRows, Rows, backward, minimise
+from slir_milp.bounding.exact import ExactRow, refuted_exactly
+from slir_milp.bounding.kernel import End, Settings, variants
+from slir_milp.bounding.lines import Slopes, enclose, start_slopes
+from slir_milp.bounding.magnitude import Slack, affine_interval, slack
+from slir_milp.bounding.reference import Choice, Problem, StepRule, analyse, evaluate
+from slir_milp.bounding.region import HalfSpaces, Region
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec
 

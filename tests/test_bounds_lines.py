@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slir_milp.activations import ABS, IDENTITY, RELU, Hinge
-from slir_milp.bounds.lines import Lines, Slopes, enclose
-from slir_milp.bounds.magnitude import activation_interval
+from slir_milp.bounding.lines import Lines, Slopes, enclose
+from slir_milp.bounding.magnitude import activation_interval
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer
 

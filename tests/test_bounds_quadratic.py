@@ -9,9 +9,9 @@ import pytest
 from slir_milp.activations.catalogue import activation
 from slir_milp.activations.curve import Curve
 from slir_milp.activations.hinge import IDENTITY
-from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.magnitude import affine_interval
-from slir_milp.bounds.quadratic import groups
+from slir_milp.bounding.balance import prepared
+from slir_milp.bounding.magnitude import affine_interval
+from slir_milp.bounding.quadratic import groups
 from slir_milp.network import exact_outputs
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer, Network, TensorSpec

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from slir_milp import Options, Status, parse_query, verify
 from slir_milp.activations.catalogue import activation
-from slir_milp.bounds.exact import ExactRow
-from slir_milp.bounds.ranges import refuted_by_ranges
-from slir_milp.bounds.region import NeuronBounds
+from slir_milp.bounding.exact import ExactRow
+from slir_milp.bounding.ranges import refuted_by_ranges
+from slir_milp.bounding.region import NeuronBounds
 from slir_milp.network import exact_outputs
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer, Network, TensorSpec

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper
 from slir_milp import load_network, load_query, verify
 from slir_milp.activations import IDENTITY, RELU, Curve
 from slir_milp.activations.catalogue import activation
-from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.rewriting import provably_prepared
+from slir_milp.bounding.balance import prepared
+from slir_milp.bounding.rewriting import provably_prepared
 from slir_milp.certificate.check import Files, check
 from slir_milp.certificate.check.curves import CurveLines, CurveRanges
 from slir_milp.certificate.check.rewrite import Rewriter, box_of

@@ -9,8 +9,8 @@ from flint import arb, ctx
 
 from slir_milp.activations.catalogue import activation
 from slir_milp.activations.curve import Curve
-from slir_milp.bounds.kernel import End, Settings, variants
-from slir_milp.bounds.reference import StepRule, analyse
+from slir_milp.bounding.kernel import End, Settings, variants
+from slir_milp.bounding.reference import StepRule, analyse
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Network
 

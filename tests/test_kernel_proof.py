@@ -13,12 +13,12 @@ from bounds_cases import BoundCase, bound_case, network_of
 from slir_milp.activations import RELU
 from slir_milp.activations.catalogue import activation
 from slir_milp.activations.curve import Curve
-from slir_milp.bounds.backward import Rows, Splits, backward, combine
-from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings, compile_network, variants
-from slir_milp.bounds.lines import Slopes, enclose, unstable
-from slir_milp.bounds.magnitude import activation_interval, affine_interval, slack
-from slir_milp.bounds.reference import Problem
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, Splits, backward, combine
+from slir_milp.bounding.kernel import Conjunction, End, Explorer, Settings, compile_network, variants
+from slir_milp.bounding.lines import Slopes, enclose, unstable
+from slir_milp.bounding.magnitude import activation_interval, affine_interval, slack
+from slir_milp.bounding.reference import Problem
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.certificate.format import HEAD, NO_LAYER, Combination, Entry, Kind, Lines, RawEntry, unpack
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from bounds_cases import BoundCase, bound_case, network_of
 
-from slir_milp.bounds.attribution import attribute_gap
-from slir_milp.bounds.kernel import End, Settings, variants
-from slir_milp.bounds.lines import Slopes
-from slir_milp.bounds.reference import Choice, StepRule, analyse, evaluate
+from slir_milp.bounding.attribution import attribute_gap
+from slir_milp.bounding.kernel import End, Settings, variants
+from slir_milp.bounding.lines import Slopes
+from slir_milp.bounding.reference import Choice, StepRule, analyse, evaluate
 
 SHAPES = {
     "no hidden layer": [3, 2],

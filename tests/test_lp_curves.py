@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from slir_milp.activations import RELU, Curve, Hinge
 from slir_milp.activations.catalogue import activation
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.lines import Slopes
-from slir_milp.bounds.magnitude import Slack, slack
-from slir_milp.bounds.neurons import bound_neurons
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.lines import Slopes
+from slir_milp.bounding.magnitude import Slack, slack
+from slir_milp.bounding.neurons import bound_neurons
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.lp.hulls import supporting
 from slir_milp.lp.milp import Claim, solve_exactly
 from slir_milp.lp.program import relax

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from lp_exact import Case, least_maximum, random_case, random_network, seeds, sound_bounds
 
 from slir_milp.activations.hinge import RELU
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.region import HalfSpaces, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.region import HalfSpaces, Region
 from slir_milp.lp.milp import Claim, ExactOutcome, Goal, solve_exactly
 from slir_milp.lp.proposal import propose
 from slir_milp.network.affine import Affine

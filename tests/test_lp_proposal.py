@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lp_exact import Case, knots, least_maximum, random_case, random_network, row_values, seeds, sound_bounds
 
-from slir_milp.bounds.backward import Rows, backward, combine, minimise
-from slir_milp.bounds.lines import Slopes, enclose
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.region import HalfSpaces, Region
+from slir_milp.bounding.backward import Rows, backward, combine, minimise
+from slir_milp.bounding.lines import Slopes, enclose
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.region import HalfSpaces, Region
 from slir_milp.lp.elimination import within_sides
 from slir_milp.lp.proposal import Proposal, certify, propose
 from slir_milp.lp.tighten import tighten

@@ -15,7 +15,7 @@ from slir_milp import Options, Status, parse_query, verify
 from slir_milp.activations.catalogue import activation, curve_of
 from slir_milp.activations.formula import X
 from slir_milp.activations.parse import parse
-from slir_milp.bounds.pinned import without_pinned
+from slir_milp.bounding.pinned import without_pinned
 from slir_milp.errors import NetworkError, UnsupportedOperatorError
 from slir_milp.network import Runtime, exact_outputs, load_network
 from slir_milp.network.affine import Affine

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lp_exact import HINGES, Case, least_maximum, random_case, random_network
 
 from slir_milp.activations.catalogue import activation
-from slir_milp.bounds.backward import Rows
+from slir_milp.bounding.backward import Rows
 from slir_milp.errors import OptionError
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network, TensorSpec

@@ -24,7 +24,7 @@ LAYERS = (
     {"network", "query"},
     {"compose"},
     {"certificate"},
-    {"bounds"},
+    {"bounding"},
     {"solvers"},
     {"lp"},
     {"pyomo"},
@@ -68,7 +68,7 @@ def imported(module: str, path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert all(alias.name != "*" for alias in node.names), f"{path}:{node.lineno}: a star import"
             start = package[: len(package) + 1 - node.level] if node.level else []
-            # `from slir_milp import bounds` imports the module slir_milp.bounds.
+            # `from slir_milp import lp` imports the module slir_milp.lp.
             names = [".".join([*start, *filter(None, [node.module]), alias.name]) for alias in node.names]
         else:
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from slir_milp.bounds.kernel import Settings, compile_network
+from slir_milp.bounding.kernel import Settings, compile_network
 from slir_milp.cluster.parcel import opened
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Query

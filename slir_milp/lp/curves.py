@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from slir_milp.activations import shift
 from slir_milp.activations.table import Table
-from slir_milp.bounds.lines import start_slopes
+from slir_milp.bounding.lines import start_slopes
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer
 from slir_milp.solvers import RowBlock

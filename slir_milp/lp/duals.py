@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from slir_milp.bounds.lines import Slopes, start_slopes
-from slir_milp.bounds.region import NeuronBounds, Region, Side
+from slir_milp.bounding.lines import Slopes, start_slopes
+from slir_milp.bounding.region import NeuronBounds, Region, Side
 from slir_milp.lp.program import Relaxation
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network

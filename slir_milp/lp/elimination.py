@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.lines import unstable
-from slir_milp.bounds.region import NeuronBounds, Region, Side
+from slir_milp.bounding.lines import unstable
+from slir_milp.bounding.region import NeuronBounds, Region, Side
 from slir_milp.lp.curves import Bands, Base
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network

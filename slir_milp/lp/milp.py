@@ -20,8 +20,8 @@ from threading import Event
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.lp.elimination import within_sides
 from slir_milp.lp.observer import Observer, Subproblem
 from slir_milp.lp.program import Relaxation, relax

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.lp.program import Relaxation
 from slir_milp.network.normal_form import Network
 from slir_milp.solvers import LinearProgram, Solution

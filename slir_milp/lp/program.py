@@ -25,8 +25,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.region import NeuronBounds, Region, Side
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.region import NeuronBounds, Region, Side
 from slir_milp.lp.curves import Cuts, Mask, rows_of
 from slir_milp.lp.elimination import Affines, Elimination, Neurons, eliminate
 from slir_milp.network.affine import Vector

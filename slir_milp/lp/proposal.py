@@ -3,7 +3,7 @@
 The dual of a relaxation *is* a backward evaluation: a neuron's two multipliers of its half-lines say which line through
 the kink to take, those of the query's rows how to combine them, those of splits and half-spaces how much of each to
 add (:mod:`slir_milp.lp.duals`).  A proposal is only that choice.  :func:`certify` makes it valid (non-negative, within
-the hinge, shifted to the curve) and evaluates it with :func:`slir_milp.bounds.backward.backward`, so that a wrong or
+the hinge, shifted to the curve) and evaluates it with :func:`slir_milp.bounding.backward.backward`, so that a wrong or
 imprecise solution of the program loosens a bound and never makes it false.
 """
 
@@ -14,11 +14,11 @@ from threading import Event
 
 import numpy as np
 
-from slir_milp.bounds.backward import InputRows, Rows, Splits, backward, combine, minimise
-from slir_milp.bounds.lines import Slopes, enclose
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
-from slir_milp.bounds.rounding import UNIT, gamma
+from slir_milp.bounding.backward import InputRows, Rows, Splits, backward, combine, minimise
+from slir_milp.bounding.lines import Slopes, enclose
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.rounding import UNIT, gamma
 from slir_milp.lp.cutting import solve_with_cuts
 from slir_milp.lp.duals import condition_multipliers, mean_slopes
 from slir_milp.lp.elimination import within_sides
@@ -186,9 +186,9 @@ def certify(
 
     Soundness
     ---------
-    Rests on :func:`slir_milp.bounds.backward.backward` and :func:`slir_milp.bounds.backward.minimise` alone: slopes are
-    clipped to the hinges, lines shifted to the curves, and the sign of a neuron's multiplier says of which of its two
-    bounds it is a multiple, before use.
+    Rests on :func:`slir_milp.bounding.backward.backward` and :func:`slir_milp.bounding.backward.minimise` alone: slopes
+    are clipped to the hinges, lines shifted to the curves, and the sign of a neuron's multiplier says of which of its
+    two bounds it is a multiple, before use.
     """
     combined = combine(rows, _non_negative(proposal.weights), network, slack)
     return bound_row(network, slack, combined, region, neurons, proposal)

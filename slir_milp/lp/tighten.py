@@ -8,10 +8,10 @@ from threading import Event
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.lines import unstable
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.lines import unstable
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.lp.cutting import solve_with_cuts
 from slir_milp.lp.elimination import Affines, eliminate, within_sides
 from slir_milp.lp.program import Relaxation, assemble

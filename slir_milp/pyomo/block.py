@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slir_milp.activations import Curve, Hinge
-from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.lines import unstable
+from slir_milp.bounding.balance import prepared
+from slir_milp.bounding.lines import unstable
 from slir_milp.errors import OptionError
 from slir_milp.network.affine import Affine
 from slir_milp.network.normal_form import Layer, Network

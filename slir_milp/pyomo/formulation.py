@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slir_milp.activations.table import Table
-from slir_milp.bounds.backward import Rows, backward, minimise
-from slir_milp.bounds.lines import enclose
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval, slack
-from slir_milp.bounds.neurons import bound_neurons
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, backward, minimise
+from slir_milp.bounding.lines import enclose
+from slir_milp.bounding.magnitude import Slack, activation_interval, affine_interval, slack
+from slir_milp.bounding.neurons import bound_neurons
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.errors import OptionError
 from slir_milp.lp.hulls import supporting
 from slir_milp.network.affine import Vector

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.kernel import Conjunction, Explorer, Settings, compile_network
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.region import Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.kernel import Conjunction, Explorer, Settings, compile_network
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.region import Region
 from slir_milp.errors import OptionError
 from slir_milp.network import Network
 from slir_milp.network.affine import Vector

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.kernel import End, Explorer, Settings
+from slir_milp.bounding.balance import prepared
+from slir_milp.bounding.kernel import End, Explorer, Settings
 from slir_milp.errors import UndefinedValueError
 from slir_milp.network import exact_outputs
 from slir_milp.network.affine import Vector

@@ -8,11 +8,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import InputRows, minimise
-from slir_milp.bounds.kernel import Conjunction
-from slir_milp.bounds.lines import enclose, unstable
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import InputRows, minimise
+from slir_milp.bounding.kernel import Conjunction
+from slir_milp.bounding.lines import enclose, unstable
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.certificate.format import Combination, Entry, Kind, Lines, Numbers, ratios
 from slir_milp.lp.elimination import within_sides
 from slir_milp.lp.proposal import Proposal
@@ -78,7 +78,7 @@ def refuted_by_fractions(
     multipliers: Sequence[Fraction] | None,
     node: int,
 ) -> Entry | None:
-    """The choice with which :func:`slir_milp.bounds.exact.refuted_exactly` closed a region.
+    """The choice with which :func:`slir_milp.bounding.exact.refuted_exactly` closed a region.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.bounds.kernel import End, Explorer, Settings
+from slir_milp.bounding.kernel import End, Explorer, Settings
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.search.frontier import Frontier, Piece, Records, Sides, Target

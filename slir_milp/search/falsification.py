@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Explorer, Settings
+from slir_milp.bounding.kernel import Explorer, Settings
 from slir_milp.errors import OptionError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Clause, Query, clauses

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import Rows
+from slir_milp.bounding.backward import Rows
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.search.limits import Limits

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.kernel import Conjunction, Settings
-from slir_milp.bounds.magnitude import Slack
+from slir_milp.bounding.kernel import Conjunction, Settings
+from slir_milp.bounding.magnitude import Slack
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box

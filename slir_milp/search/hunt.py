@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Explorer
+from slir_milp.bounding.kernel import Explorer
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.search.falsify import attack

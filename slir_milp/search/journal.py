@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings
-from slir_milp.bounds.magnitude import Slack
+from slir_milp.bounding.kernel import Conjunction, End, Explorer, Settings
+from slir_milp.bounding.magnitude import Slack
 from slir_milp.certificate.format import Combination, Entry, Kind, Numbers, pack, ratios
 from slir_milp.certificate.write import Branch, Sink
 from slir_milp.network.affine import Vector

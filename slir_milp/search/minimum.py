@@ -22,10 +22,10 @@ from itertools import count
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.kernel import Conjunction, Explorer, Settings, compile_network
-from slir_milp.bounds.magnitude import affine_interval, slack
-from slir_milp.bounds.region import Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.kernel import Conjunction, Explorer, Settings, compile_network
+from slir_milp.bounding.magnitude import affine_interval, slack
+from slir_milp.bounding.region import Region
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box

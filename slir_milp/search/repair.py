@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp._version import __version__
-from slir_milp.bounds.kernel import Settings, compile_network
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region, Side
+from slir_milp.bounding.kernel import Settings, compile_network
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region, Side
 from slir_milp.certificate.check.rewrite import Rewriter
 from slir_milp.certificate.check.tree import Node
 from slir_milp.certificate.file import Header, open_proof
@@ -97,7 +97,7 @@ def repair(
     options
         Limits, threads and the like.
     margin
-        See :class:`slir_milp.bounds.kernel.Settings`.
+        See :class:`slir_milp.bounding.kernel.Settings`.
     report
         Called some ten times a second with the number of regions bounded so far.
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Conjunction, End, Explorer, Settings
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.ranges import refuted_by_ranges
-from slir_milp.bounds.region import Region
+from slir_milp.bounding.kernel import Conjunction, End, Explorer, Settings
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.ranges import refuted_by_ranges
+from slir_milp.bounding.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Clause

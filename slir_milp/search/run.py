@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from slir_milp.bounds.balance import prepared
-from slir_milp.bounds.kernel import Settings, compile_network
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.pinned import without_pinned
-from slir_milp.bounds.region import Region
-from slir_milp.bounds.rewriting import provably_prepared
+from slir_milp.bounding.balance import prepared
+from slir_milp.bounding.kernel import Settings, compile_network
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.pinned import without_pinned
+from slir_milp.bounding.region import Region
+from slir_milp.bounding.rewriting import provably_prepared
 from slir_milp.errors import OptionError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Box, Clause, Query, clauses, grouped_clauses

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slir_milp.bounds.exact import ExactRow, refuted_exactly
-from slir_milp.bounds.kernel import End, Explorer
-from slir_milp.bounds.lines import unstable
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.exact import ExactRow, refuted_exactly
+from slir_milp.bounding.kernel import End, Explorer
+from slir_milp.bounding.lines import unstable
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Box

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from slir_milp.bounds.kernel import Explorer, Settings
+from slir_milp.bounding.kernel import Explorer, Settings
 from slir_milp.search.frontier import Piece, Target
 from slir_milp.search.journal import Journal
 from slir_milp.search.state import STAGES, State

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from slir_milp.bounds.kernel import End
+from slir_milp.bounding.kernel import End
 from slir_milp.search.limits import Limits
 from slir_milp.search.verdict import Reason, Witness
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows, backward, minimise
-from slir_milp.bounds.kernel import Conjunction, compile_network
-from slir_milp.bounds.lines import enclose
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval, slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, backward, minimise
+from slir_milp.bounding.kernel import Conjunction, compile_network
+from slir_milp.bounding.lines import enclose
+from slir_milp.bounding.magnitude import Slack, activation_interval, affine_interval, slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Atom, Clause

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.magnitude import slack
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.magnitude import slack
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.lp.proposal import Proposal, certify, read_duals
 from slir_milp.network.normal_form import Network
 from slir_milp.solvers import Solution

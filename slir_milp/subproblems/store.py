@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.errors import SlirError
 from slir_milp.lp.curves import Cuts
 from slir_milp.lp.observer import Subproblem

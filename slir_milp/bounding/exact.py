@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.region import NeuronBounds
+from slir_milp.bounding.region import NeuronBounds
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network
 

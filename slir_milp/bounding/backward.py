@@ -11,9 +11,9 @@ returned is at most the minimum of the row over all points of the region, in rea
 *Proof.*  By induction over the layers the row is at least ``c·x_k + K − E`` where ``c`` are the float64 numbers
 actually computed, ``K`` the sum of the constants and ``E`` the charges: replacing ``c·z`` by ``c·(line)`` decreases it,
 adding ``μ·(x − e) ≤ 0`` decreases it, and what the roundings of one layer can add is at most
-``Σ_i |c_i| · slack_i`` (see :mod:`slir_milp.bounds.magnitude`).  ∎
+``Σ_i |c_i| · slack_i`` (see :mod:`slir_milp.bounding.magnitude`).  ∎
 
-This module is the readable reference; :mod:`slir_milp.bounds.kernel` is the compiled twin.
+This module is the readable reference; :mod:`slir_milp.bounding.kernel` is the compiled twin.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.lines import Lines
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
-from slir_milp.bounds.rounding import UNIT, gamma
+from slir_milp.bounding.lines import Lines
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.rounding import UNIT, gamma
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network
 

@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, language_level=3
-"""The thin layer between NumPy arrays and the compiled kernel; use :mod:`slir_milp.bounds.kernel` instead."""
+"""The thin layer between NumPy arrays and the compiled kernel; use :mod:`slir_milp.bounding.kernel` instead."""
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc

@@ -5,7 +5,7 @@ that are only ever added up in fixed proportions: ``q(z) = Σ_j κ_j (a_j·z + b
 the same sum, and the chords above them lose ``|κ_j|·width(a_j·z)²/4`` each.  Let ``u`` be the coordinates of a box in
 which it is ``[−1, 1]^n``, and ``A`` the matrix of ``q`` in them.  The eigenvectors of ``A`` give the squares
 ``Σ_k λ_k (v_k·u + β_k)²`` whose coefficients have the least sum ``Σ|λ_k|`` among all with unit vectors: the nuclear
-norm of ``A``.  For a single product ``x·y`` they are ``(x/r ± y/s)²``, the balance of :mod:`slir_milp.bounds.balance`.
+norm of ``A``.  For a single product ``x·y`` they are ``(x/r ± y/s)²``: see :mod:`slir_milp.bounding.balance`.
 
 Eigenvectors are rounded, so the new sum differs from ``q``, and it is given no chance to do so unseen: the coefficients
 of the difference are computed in rational arithmetic, and their magnitudes, added up for ``|u_i| ≤ 1``, bound it on the

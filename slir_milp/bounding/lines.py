@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations import shift
-from slir_milp.bounds.rounding import UNDERFLOW, UNIT
+from slir_milp.bounding.rounding import UNDERFLOW, UNIT
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slir_milp.bounds.backward import Rows, Rows2D, backward, minimise
-from slir_milp.bounds.lines import Lines, enclose, unstable
-from slir_milp.bounds.magnitude import Slack, activation_interval, affine_interval
-from slir_milp.bounds.region import NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, Rows2D, backward, minimise
+from slir_milp.bounding.lines import Lines, enclose, unstable
+from slir_milp.bounding.magnitude import Slack, activation_interval, affine_interval
+from slir_milp.bounding.region import NeuronBounds, Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer, Network
 

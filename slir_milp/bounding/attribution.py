@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slir_milp.bounds.lines import enclose
-from slir_milp.bounds.reference import Analysis, Layers, Problem, evaluate
-from slir_milp.bounds.region import Region
+from slir_milp.bounding.lines import enclose
+from slir_milp.bounding.reference import Analysis, Layers, Problem, evaluate
+from slir_milp.bounding.region import Region
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer
 

@@ -1,6 +1,6 @@
 """The compiled kernel: regions bounded, split and explored depth first, without the interpreter.
 
-It computes what :mod:`slir_milp.bounds.backward` and :mod:`slir_milp.bounds.reference` say, within rounding, and
+It computes what :mod:`slir_milp.bounding.backward` and :mod:`slir_milp.bounding.reference` say, within rounding, and
 every bound it returns is sound by the same argument.  It is built once per instruction set and picks the best that
 the processor has.
 """
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from slir_milp.activations import Curve
 from slir_milp.activations.shift import compiled
-from slir_milp.bounds.backward import Rows, own_rounding
-from slir_milp.bounds.kernel import _binding  # type: ignore[attr-defined]
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.region import HalfSpaces, NeuronBounds, Region
+from slir_milp.bounding.backward import Rows, own_rounding
+from slir_milp.bounding.kernel import _binding  # type: ignore[attr-defined]
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.region import HalfSpaces, NeuronBounds, Region
 from slir_milp.network.affine import Affine, Vector, is_sparse
 from slir_milp.network.normal_form import Layer, Network
 

@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from slir_milp.activations import Curve, Hinge
-from slir_milp.bounds.exact import ExactRow
-from slir_milp.bounds.region import NeuronBounds
+from slir_milp.bounding.exact import ExactRow
+from slir_milp.bounding.region import NeuronBounds
 from slir_milp.network import storage
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Network

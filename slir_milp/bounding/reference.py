@@ -21,7 +21,7 @@ The first derivative is Danskin once more: the offset is ``b(s) = min f(x) − s
 kink touches at zero, and that of a hinge's two lines is the only one with a free slope.
 
 Source: J. M. Danskin, *The Theory of Max-Min* (1967); lines shifted until they touch: Kern, Antal, Ábráham, Sinz,
-SLiR, arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounds.backward` alone, whatever is chosen here.
+SLiR, arXiv 2606.20292.  Soundness rests on :mod:`slir_milp.bounding.backward` alone, whatever is chosen here.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.backward import InputRows, Rows, backward, combine, minimise, valid_splits
-from slir_milp.bounds.lines import Lines, Slopes, enclose, shared_slopes, slope_range, start_slopes, unstable
-from slir_milp.bounds.magnitude import Slack
-from slir_milp.bounds.neurons import Neurons, bound_neurons
-from slir_milp.bounds.region import Region, Side
+from slir_milp.bounding.backward import InputRows, Rows, backward, combine, minimise, valid_splits
+from slir_milp.bounding.lines import Lines, Slopes, enclose, shared_slopes, slope_range, start_slopes, unstable
+from slir_milp.bounding.magnitude import Slack
+from slir_milp.bounding.neurons import Neurons, bound_neurons
+from slir_milp.bounding.region import Region, Side
 from slir_milp.network.affine import Vector
 from slir_milp.network.normal_form import Layer, Network
 
@@ -162,7 +162,7 @@ def analyse(problem: Problem, region: Region, rule: StepRule | None = None) -> A
 
     Soundness
     ---------
-    That of :mod:`slir_milp.bounds.backward`; inherited bounds and half-spaces must hold for every counterexample.
+    That of :mod:`slir_milp.bounding.backward`; inherited bounds and half-spaces must hold for every counterexample.
     """
     normals, offsets = region.half_spaces.normals, region.half_spaces.offsets
     box = Region.box(region.lower, region.upper)

@@ -1,6 +1,6 @@
 """Rewritten products and sums of squares as entries of a proof.
 
-What :mod:`slir_milp.bounds.balance` makes of a network is compared with the network, layer by layer; the numbers that
+What :mod:`slir_milp.bounding.balance` makes of a network is compared with the network, layer by layer; the numbers that
 differ are the entries.  The network to go on with is what the checker makes of them, radii included, so the bounds of a
 run and those of its proof are about one network.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.balance import stages
+from slir_milp.bounding.balance import stages
 from slir_milp.certificate.rewriting import BIAS, RECORD, Records, pack_rewriting
 from slir_milp.errors import ProofError
 from slir_milp.network.affine import Affine, Vector
@@ -31,7 +31,7 @@ def provably_prepared(
     lower, upper
         The box that the result is to suit.
     everywhere
-        As for :func:`slir_milp.bounds.balance.prepared`.
+        As for :func:`slir_milp.bounding.balance.prepared`.
 
     Returns
     -------

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slir_milp.bounds.magnitude import activation_interval, affine_interval
-from slir_milp.bounds.quadratic import carried, dense, groups, reduced, squares_of
+from slir_milp.bounding.magnitude import activation_interval, affine_interval
+from slir_milp.bounding.quadratic import carried, dense, groups, reduced, squares_of
 from slir_milp.network import compose
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.neurons import finish

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slir_milp.activations import shift
-from slir_milp.bounds.region import NeuronBounds
-from slir_milp.bounds.rounding import UNDERFLOW, UNIT, gamma
+from slir_milp.bounding.region import NeuronBounds
+from slir_milp.bounding.rounding import UNDERFLOW, UNIT, gamma
 from slir_milp.network.affine import Affine, Vector
 from slir_milp.network.normal_form import Layer, Network
 
