@@ -603,3 +603,15 @@ def test_places_where_no_proof_can_be(
     assert main(["verify", str(network), str(query), *arguments]) == 2
     assert text in capsys.readouterr().err
     assert (network.read_bytes(), query.read_bytes()) == before
+
+
+def test_a_proof_is_about_a_query_that_the_checker_reads(network: Path, tmp_path: Path) -> None:
+    loaded = load_network(network)
+    lines = [f"(assert (<= 0.0 X[{i}])) (assert (<= X[{i}] 1.0))" for i in range(loaded.input_size)]
+    tensors = f"(declare-input X real [{loaded.input_size}]) (declare-output Y real [{loaded.output_size}])"
+    text = "\n".join(["(vnnlib-version <2.0>)", f"(declare-network f {tensors})", *lines, "(assert (<= Y[0] 0.0))"])
+    newer = tmp_path / "newer.vnnlib"
+    newer.write_text(text)
+    with pytest.raises(OptionError, match=r"1\.0, which is what the checker reads, and not 2\.0; 'slir-milp-vnnlib"):
+        verify(loaded, load_query(newer), proof=tmp_path / "p")
+    assert not (tmp_path / "p").exists()

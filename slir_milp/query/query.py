@@ -31,6 +31,8 @@ class Query:
         Digest of the file the query was read from, as stored; ``""`` if there is none.
     source
         Path of that file; ``""`` if there is none.
+    language
+        Version of VNN-LIB that the file is written in.
     """
 
     inputs: int
@@ -38,6 +40,7 @@ class Query:
     formula: Formula
     sha256: str = field(default="", compare=False)
     source: str = field(default="", compare=False)
+    language: str = field(default="1.0", compare=False)
 
     @property
     def mentions_outputs(self) -> bool:

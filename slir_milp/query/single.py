@@ -39,7 +39,14 @@ def single_query(specification: Specification) -> Query:
     check_reals(specification, consents_to_reals())
     source, output = network.inputs[0], network.outputs[0]
     check_bounded(specification, specification.formula, range(source.size))
-    query = Query(source.size, output.size, specification.formula, specification.sha256, specification.source)
+    query = Query(
+        source.size,
+        output.size,
+        specification.formula,
+        specification.sha256,
+        specification.source,
+        ".".join(map(str, specification.version)),
+    )
     if not query.mentions_outputs:
         warnings.warn(
             SlirWarning("the query says nothing of the outputs: every input of its set meets it."), stacklevel=5

@@ -34,7 +34,7 @@ class Proof:
     Raises
     ------
     OptionError
-        The network or the query has no file, or the proof would overwrite it.
+        The network or the query has no file, or the proof would overwrite it; or the query is in VNN-LIB 2.
     ProofError
         The proof cannot be written.
     """
@@ -48,6 +48,11 @@ class Proof:
                 raise OptionError(f"a proof names its files by their SHA-256, but the {name} was not read from a file.")
             if source and Path(path).exists() and Path(source).exists() and Path(path).samefile(source):
                 raise OptionError(f"the proof {path} would overwrite the {name}; name another file.")
+        if query.language != "1.0":
+            raise OptionError(
+                f"a proof is about a query in VNN-LIB 1.0, which is what the checker reads, and not {query.language}; "
+                "'slir-milp-vnnlib compose' writes the query so."
+            )
         atoms, _ = numbering(query.formula)
         layers = tuple(layer.size for layer in network.layers)
         width = index_bytes(sum(layers), len(atoms), network.input_size)
