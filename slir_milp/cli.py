@@ -6,19 +6,18 @@ libraries it does not use.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.errors import SlirError, SlirWarning
-
-if TYPE_CHECKING:
-    pass
 
 _DEBUG = "SLIR_MILP_DEBUG"
 
@@ -80,10 +79,32 @@ def guarded(program: str, run: Callable[[Sequence[str] | None, float], ExitCode]
 
 
 def _open_closed_streams() -> None:
-    """Whoever closed stdout or stderr (as for a daemon) does not want to read it: write to nowhere."""
+    """Whoever closed stdout or stderr (as for a daemon) does not want to read it: write to nowhere.
+
+    A reader of stderr that goes away while the program runs is no reason to end it either.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open till the end)
+    if type(sys.stderr) is io.TextIOWrapper:
+        raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+        sys.stderr = _Unheard(raw, encoding=sys.stderr.encoding, errors=sys.stderr.errors, write_through=True)
+
+
+class _Unheard(io.TextIOWrapper):
+    """A stream that goes on when its reader has gone away (``2>&1 | head -1``)."""
+
+    def write(self, text: str) -> int:
+        """Write as far as anybody listens."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush as far as anybody listens."""
+        with suppress(BrokenPipeError):
+            super().flush()
 
 
 def _run(argv: Sequence[str] | None, started: float) -> ExitCode:

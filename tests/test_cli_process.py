@@ -114,6 +114,16 @@ def test_a_reader_that_goes_away_is_no_fault(network: Path, query: Path) -> None
     assert process.stderr == ""
 
 
+def test_a_reader_of_progress_that_goes_away_is_no_fault(network: Path, query: Path) -> None:
+    receiver, sender = os.pipe()
+    os.close(receiver)
+    command = [sys.executable, "-m", "slir_milp", "verify", str(network), str(query)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, stderr=sender, text=True, check=False, timeout=30)
+    os.close(sender)
+    assert process.returncode == 0
+    assert process.stdout.splitlines()[0] in ("sat", "unsat")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_gets_a_sentence(network: Path) -> None:
     command = [sys.executable, "-m", "slir_milp", "info", str(network)]
