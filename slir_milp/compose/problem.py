@@ -280,7 +280,7 @@ def _compare(composition: Composition) -> None:
     def opened() -> Opened:
         # The values are the models' own: those of the composed one tell nothing of how it was composed.
         plain, inside = Originals(composition, optimized=False), OpenModel(composition.content, Path())
-        return lambda point: (plain(point), inside(point)[1])
+        return lambda point: (plain.outputs(point), inside(point)[1])
 
     compare(composition.network, originals, opened)
 
