@@ -64,8 +64,9 @@ def solve_integer_exactly(
     linear = replace(program, integral=None)
     best: Fraction | None = None
     nodes, ends_at = 0, time.monotonic() + seconds
-    if guess is not None and len(integral):
-        answer = _within(linear, integral, np.round(guess[integral]), np.round(guess[integral]), most_basic)
+    if guess is not None and len(integral) and np.isfinite(guess[integral]).all():
+        near = np.clip(np.round(guess[integral]), program.column_lower[integral], program.column_upper[integral])
+        answer = _within(linear, integral, near, near, most_basic)
         nodes, best = 1, answer.objective
     stack = [(program.column_lower[integral], program.column_upper[integral])]
     while stack:

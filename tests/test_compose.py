@@ -77,6 +77,40 @@ def test_the_composed_network_computes_what_the_models_compute(tmp_path, seed, e
     )
 
 
+@settings(max_examples=12, deadline=None, phases=PHASES, suppress_health_check=SLOW)
+@given(seed=st.integers(0, 2**32 - 1), values=st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_inputs_may_be_equal_within_and_across_networks(tmp_path, seed, values):
+    rng = np.random.default_rng(seed)
+    weights = {name: [eighths(rng, 3, 3), eighths(rng, 2, 3)] for name in ("f", "g")}
+    files = {name: dense(tmp_path / f"{name}.onnx", own) for name, own in weights.items()}
+    names = [f"{tensor}[{i}]" for tensor in ("X", "U") for i in range(3)]
+    first = [values.index(value) for value in values]
+    same = [f"(== {names[i]} {names[first[i]]})" for i in range(6) if first[i] != i]
+    declared = [network("f", "X", "Y", 3, 2), network("g", "U", "V", 3, 2)]
+    composed = apply(
+        parse_specification(text(declared, *box("X", 3), *box("U", 3), *same, "(<= Y[0] V[0])")), files, check=False
+    )
+    assert composed.network.input_size == composed.query.inputs == len(set(values))
+    chosen = {place: Fraction(int(rng.integers(-8, 9)), 8) for place in sorted(set(first))}
+    found = exact_outputs(composed.network, list(chosen.values()))
+    everything = np.array([float(chosen[place]) for place in first])
+    wanted = [w[1] @ np.maximum(w[0] @ x, 0.0) for w, x in zip(weights.values(), np.split(everything, 2), strict=True)]
+    assert [(float(low), float(high)) for low, high in found] == [(y, y) for y in np.concatenate(wanted)]
+
+
+def test_inputs_that_are_wired_wrongly_are_noticed(tmp_path, monkeypatch):
+    from slir_milp.compose import assemble
+
+    def reversed_picks(builder, name, element, shape, given, numbers):
+        return right(builder, name, element, shape, given, numbers[::-1])
+
+    right = assemble._assemble
+    monkeypatch.setattr(assemble, "_assemble", reversed_picks)
+    rng = np.random.default_rng(3)
+    with pytest.raises(NetworkError, match="disagrees with the runtime"):
+        two(tmp_path, rng, *box("X", 2), *box("U", 2), "(== U[0] X[0])", "(== U[1] X[1])", "(<= Y[0] V[0])")
+
+
 @settings(max_examples=8, deadline=None, phases=PHASES, suppress_health_check=SLOW)
 @given(seed=st.integers(0, 2**32 - 1), equal=st.booleans())
 def test_verdicts_are_those_of_brute_force(tmp_path, seed, equal):
@@ -229,6 +263,35 @@ def test_initialized_inputs_have_the_models_values(tmp_path):
     assert decide(apply(parse_specification(free), {"f": tmp_path / "f.onnx"})).status is Status.SAT
     left_out = text([network("f", "X", "Y", 2, 2)], *box("X", 2), "(> Y[0] 2.0)")
     assert decide(apply(parse_specification(left_out), {"f": tmp_path / "f.onnx"})).status is Status.UNSAT
+
+
+def test_what_is_initialized_has_an_initial_value(tmp_path):
+    file = with_default(tmp_path / "f.onnx")
+    rng = np.random.default_rng(2)
+    plain = dense(tmp_path / "g.onnx", [eighths(rng, 2, 2)])
+    one = "f (declare-input X real [2] initialized) (declare-output Y real [2])"
+    equal = "(equal-to g) (declare-input U real [2] initialized) (declare-output V real [2])"
+    for declared, given_files, message in (
+        ([one], {"f": file}, "declares 1 inputs of f, but .* has 2"),
+        ([network("g", "X", "Y", 2, 2), f"h {equal}"], {"g": plain}, "no initial value for its input 'x', so U has"),
+    ):
+        specification = parse_specification(text(declared, *box("X", 2), "(>= Y[0] 1.5)", version="2.1"))
+        with pytest.raises(NetworkError, match=message):
+            apply(specification, given_files)
+
+
+def test_a_tensor_may_have_any_name(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x/free"], ["y"])],
+        "named",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+        [numpy_helper.from_array(np.array([1, 2], dtype=np.float32), "x/free")],
+    )
+    files = {"f": save(tmp_path / "f.onnx", graph), "g": save(tmp_path / "g.onnx", graph)}
+    declared = [network("f", "X", "Y", 2, 2), network("g", "U", "V", 2, 2)]
+    conditions = [*box("X", 2), *box("U", 2), "(== U[0] X[0])", "(> V[1] 2.5)"]
+    assert decide(apply(parse_specification(text(declared, *conditions)), files)).status is Status.SAT
 
 
 def test_inputs_without_bounds_are_searched_and_named(tmp_path):

@@ -197,3 +197,24 @@ def test_acasxu(benchmarks: Path, name: str, prop: int) -> None:
     values = network(points)
     assert (values >= found.lower - 1e-9).all()
     assert (values <= found.upper + 1e-9).all()
+
+
+def test_a_region_whose_work_fails_goes_on_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    from slir_milp.search.bounding import Bounding
+    from slir_milp.search.ranges import RangeQuestion
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Bounding, "_dive", fails)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        weights = [numbers(rng, "eighths", shape) for shape in ((8, 2), (1, 8))]
+        network = Network.from_layers([(weights[0], np.zeros(8), "relu"), (weights[1], np.zeros(1), None)])
+        box = Query.box([-1.0, -0.5], [0.5, 1.0], outputs=1).input_boxes()
+        run = Bounding(RangeQuestion(network, box, np.ones((1, 1)), np.zeros(1), 0.0, jobs=1))
+        with pytest.raises(MemoryError):
+            run.run()
+        values = network(np.stack(np.meshgrid(np.linspace(-1, 0.5, 49), np.linspace(-0.5, 1, 49)), -1).reshape(-1, 2))
+        known = run._ranges(None)
+        assert known.lower[0] <= values.min() <= values.max() <= known.upper[0]

@@ -140,6 +140,9 @@ def test_exact_integer_optima_against_enumeration() -> None:
         points = [np.array(p) for p in product(range(3), repeat=4)]
         best = min(float(costs @ p) for p in points if (matrix @ p <= sides).all())
         assert solve_integer_exactly(program).objective == best
+        # A guess is a solver's word: what lies outside of the bounds is none of the points.
+        for guess in (np.full(4, 3.6), np.full(4, -7.0), np.full(4, np.nan)):
+            assert solve_integer_exactly(program, guess).objective == best
 
 
 def test_large_and_unbounded_programs_stay_open() -> None:

@@ -76,14 +76,15 @@ def _add_inputs(
             shape = [dim.dim_value for dim in kind.shape.dim]
             numbers = [inputs.number[v] for v in range(start, start + tensor.size)]
             first = sum(size for _, size in given)
-            free = [number for number in numbers if number >= first]
-            if len(free) == tensor.size:
+            free = len({number for number in numbers if number >= first})  # several elements may have one value
+            if free == tensor.size:
                 builder.add_input(own, element, shape)
-                given.append((own, tensor.size))
+                given.append((own, free))
             else:
                 if free:
-                    builder.add_input(f"{own}/free", element, [len(free)])
-                    given.append((f"{own}/free", len(free)))
+                    part = f"/{own}"  # no tensor of a network has a name like this
+                    builder.add_input(part, element, [free])
+                    given.append((part, free))
                 _assemble(builder, own, element, shape, given, numbers)
             start += tensor.size
         start += sum(tensor.size for tensor in (*network.hidden, *network.outputs))

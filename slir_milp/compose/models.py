@@ -97,14 +97,12 @@ def read_model(path: Path, declaration: NetworkDeclaration, hidden: Sequence[Dec
     inputs = [value for value in proto.graph.input if value.name not in stored]
     defaulted = any(tensor.initialized for tensor in declaration.inputs)
     if defaulted or len(inputs) != len(declaration.inputs):
-        everything = list(proto.graph.input)
-        _check_count(path, declaration, "inputs", len(declaration.inputs), len(inputs), len(everything))
-        inputs = everything
+        counts = [] if defaulted else [len(inputs)]
+        inputs = list(proto.graph.input)
+        _check_count(path, declaration, "inputs", len(declaration.inputs), *counts, len(inputs))
     defaults = {value.name: stored_tensor(stored[value.name]) for value in inputs if value.name in stored}
     own_shapes = True
     for tensor, value in zip(declaration.inputs, inputs, strict=True):
-        if tensor.initialized and value.name not in defaults:
-            raise NetworkError(f"{path} has no initial value for its input '{value.name}', so {tensor.name} has none.")
         own_shapes &= _fix_shape(path, tensor, value)
     for name in defaults:
         proto.graph.initializer.remove(stored[name])

@@ -29,14 +29,16 @@ class Originals:
     ----------
     composition
         What was composed.
+    optimized
+        Whether ONNX Runtime may fuse operators, as it does by default, or is to run them as they are written.
 
     Notes
     -----
     Sessions are opened when they are first needed; ONNX Runtime may refuse a model then, by a ``NetworkError``.
     """
 
-    def __init__(self, composition: Composition) -> None:
-        self._composition = composition
+    def __init__(self, composition: Composition, *, optimized: bool = True) -> None:
+        self._composition, self._optimized = composition, optimized
         self._runtimes: dict[str, Runtime] = {}
 
     @property
@@ -70,7 +72,8 @@ class Originals:
     def _runtime(self, name: str) -> Runtime:
         if name not in self._runtimes:
             model = self._composition.models[name]
-            self._runtimes[name] = Runtime.in_memory(model.proto.SerializeToString(), str(model.path))
+            content, path = model.proto.SerializeToString(), str(model.path)
+            self._runtimes[name] = Runtime.in_memory(content, path, optimized=self._optimized)
         return self._runtimes[name]
 
     def exact(self, point: Sequence[Fraction]) -> list[list[list[Interval]]]:

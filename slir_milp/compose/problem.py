@@ -119,21 +119,23 @@ def apply(
         if declared.needs_model
     }
     _check_isomorphisms(specification, models)
+    _check_defaults(specification, models)
     inputs = free_inputs(specification)
     query, monomials, assumed = composed_query(specification, inputs, models)
     proto = composed_model(specification, models, inputs, monomials)
     content = bytes(proto.SerializeToString(deterministic=True))
     network = _as_it_is(specification, models, inputs, monomials, check=check)
+    key = _compared(content, models, inputs)
     fresh = False
     if network is None:
-        network, fresh = _network(content)
+        network, fresh = _network(content, key)
     _check_outputs(specification, models, network)
     typed = _with_types(proto, network)
     names = tuple(specification.variable_name(inputs.free[i]) for i in assumed if matters(i, network, query))
     composition = Composition(specification, models, inputs, typed, network, query, monomials, names)
     if check and fresh:
         _compare(composition)
-        remember(content, "composed.onnx", network)
+        remember(key, "composed.onnx", network)
     return composition
 
 
@@ -144,6 +146,22 @@ def _check_isomorphisms(specification: Specification, models: Mapping[str, Model
                 f"{models[network.name].path} and {models[network.other].path} have different graphs, but "
                 f"{network.name} is declared isomorphic to {network.other}; leave the declaration out."
             )
+
+
+def _check_defaults(specification: Specification, models: Mapping[str, Model]) -> None:
+    for network, tensor, _ in specification.tensors():
+        if tensor.initialized:
+            model = models[network.base]
+            name = model.inputs[network.inputs.index(tensor)]
+            if name not in model.defaults:
+                raise NetworkError(
+                    f"{model.path} has no initial value for its input '{name}', so {tensor.name} has none."
+                )
+            if not np.isfinite(model.defaults[name]).all():
+                raise NetworkError(
+                    f"{model.path} has an initial value for its input '{name}' that is not finite, so {tensor.name} "
+                    "has no value."
+                )
 
 
 def _check_files(specification: Specification, files: Mapping[str, Path]) -> None:
@@ -186,9 +204,19 @@ def _as_it_is(
     return network if network.input_size == len(inputs.free) else None
 
 
-def _network(content: bytes) -> tuple[Network, bool]:
-    """The composed network, and whether it is read for the first time."""
-    network = recall(content, "composed.onnx")
+def _compared(content: bytes, models: Mapping[str, Model], inputs: Inputs) -> bytes:
+    """Digest of all that the comparison of a composed model with its models is about."""
+    from hashlib import sha256
+
+    parts = [content, repr(inputs).encode()]
+    for name, model in models.items():
+        parts += [name.encode(), model.proto.SerializeToString(deterministic=True)]
+    return b"".join(sha256(part).digest() for part in parts)
+
+
+def _network(content: bytes, key: bytes) -> tuple[Network, bool]:
+    """The composed network, and whether it is read for the first time; ``key`` is what it is remembered by."""
+    network = recall(key, "composed.onnx")
     if network is not None:
         return network, False
     from slir_milp.network.graph import parse_onnx, read_graph
@@ -240,7 +268,7 @@ def _check_element(model: Model, tensor: Declared, name: str, element: str) -> N
 
 def _compare(composition: Composition) -> None:
     from slir_milp.compose.originals import Originals
-    from slir_milp.network.compare import compare
+    from slir_milp.network.compare import Opened, compare
     from slir_milp.network.intermediates import OpenModel
     from slir_milp.network.runtime import Runtime
 
@@ -248,7 +276,13 @@ def _compare(composition: Composition) -> None:
     if originals.rounds_to_half:  # the composed model does not
         compare(composition.network, Runtime.in_memory(composition.content, "the composed model"))
         return
-    compare(composition.network, originals, lambda: OpenModel(composition.content, Path()))
+
+    def opened() -> Opened:
+        # The values are the models' own: those of the composed one tell nothing of how it was composed.
+        plain, inside = Originals(composition, optimized=False), OpenModel(composition.content, Path())
+        return lambda point: (plain.outputs(point), inside(point)[1])
+
+    compare(composition.network, originals, opened)
 
 
 def variables(composition: Composition) -> Iterator[tuple[str, str]]:

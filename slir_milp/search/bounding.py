@@ -280,11 +280,10 @@ class Bounding:
                 break
             if threshold != last:
                 explorers, last = {}, threshold
-            try:
-                self._dive(minimum, region, threshold, explorers, _DEEP_DIVE if crowded else self._budget)
-            finally:
-                with self._state.condition:
-                    minimum.done(region)
+            # Should this raise, the region stays among those that are worked on, so that its bound goes on to count.
+            self._dive(minimum, region, threshold, explorers, _DEEP_DIVE if crowded else self._budget)
+            with self._state.condition:
+                minimum.done(region)
 
     def _dive(
         self,
