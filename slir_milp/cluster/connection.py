@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,11 +76,23 @@ def connect(address: str) -> Iterator[Connection]:
         "memory_limit": 0,  # the program watches its memory itself, and a paused worker would look like a slow one
         "silence_logs": 50,
     }
-    with (
-        distributed.LocalCluster(**settings) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
+    with _spared_by_ctrl_c():
+        cluster = distributed.LocalCluster(**settings)
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield _with_workers(client, address)
+
+
+@contextmanager
+def _spared_by_ctrl_c() -> Iterator[None]:
+    """Start processes that a Ctrl-C on the terminal does not reach: this one is to end them, when it is ready.
+
+    Threads and processes inherit from the thread that starts them which signals are blocked.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _with_workers(client: Any, address: str) -> Connection:
