@@ -367,3 +367,31 @@ def test_hidden_tensors_may_be_named_by_their_node_or_be_outputs(tmp_path):
     verdict = decide(composed)
     assert verdict.status is Status.SAT
     assert invert(composed, verdict.witness.x).values[1][1] == 1
+
+
+def test_scalars_are_tensors_without_indices(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "scalar",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )
+    files = {"f": save(tmp_path / "f.onnx", graph)}
+    declared = [
+        "f (declare-input X real []) (declare-output Y real [])",
+        "g (equal-to f) (declare-input U real []) (declare-output V real [])",
+    ]
+    bounded = ["(<= X 1.0)", "(>= X -1.0)"]
+    same = apply(parse_specification(text(declared, *bounded, "(== U X)", "(!= Y V)")), files)
+    assert decide(same).status is Status.UNSAT
+    product = apply(parse_specification(text(declared[:1], *bounded, "(>= (* Y Y X) 0.9)")), files)
+    assert decide(product).status is Status.SAT
+
+
+def test_nodes_of_equal_networks_may_come_in_any_order(tmp_path):
+    nodes = [helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Neg", ["x"], ["a"])]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    file = save(tmp_path / "f.onnx", helper.make_graph(nodes, "unsorted", ends[:1], ends[1:]))
+    declared = [network("f", "X", "Y", 2, 2), network("g", "U", "V", 2, 2, relation="(equal-to f)")]
+    conditions = [*box("X", 2), *box("U", 2), "(> (- Y[1] V[1]) 0.5)"]
+    assert decide(apply(parse_specification(text(declared, *conditions)), {"f": file})).status is Status.SAT

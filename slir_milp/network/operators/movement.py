@@ -47,8 +47,8 @@ def move(call: Call) -> list[Tensor]:
     total = checked_size((sum(tensor.size for tensor in tensors.values()),))
     plain, raised, start = {}, {}, 0
     for name, tensor in tensors.items():
-        plain[name] = (tensor.indices + start).astype(_stand_in(tensor.dtype))
-        raised[name] = (tensor.indices + start + total).astype(_stand_in(tensor.dtype))
+        plain[name] = np.asarray(tensor.indices + start, dtype=_stand_in(tensor.dtype))
+        raised[name] = np.asarray(tensor.indices + start + total, dtype=_stand_in(tensor.dtype))
         start += tensor.size
     moved = []
     for (name, (shape, dtype)), first, second in zip(wanted.items(), runner(plain), runner(raised), strict=True):
