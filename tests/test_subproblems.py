@@ -147,6 +147,8 @@ def test_a_region_that_bounds_refute() -> None:
         neurons = sound_bounds(case)
         solve_exactly(case.network, rows, case.region, neurons, solver(), observer=seen.append)
     assert [is_refuted(each) for each in seen] == [True, False]
+    # Lines about a curve leave room in which the program may have points that the network has not.
+    assert not is_refuted(replace(seen[0], network=curved()[0]))
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------

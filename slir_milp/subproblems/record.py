@@ -193,11 +193,12 @@ def is_refuted(subproblem: Subproblem) -> bool:
     """Whether bounds prove, within seconds, that the whole box of a region without divided neurons meets no query.
 
     Its mixed-integer program is then infeasible: a point of it would be one of the network's graph that meets the rows.
+    Not so where curves are written as lines: of such programs nothing is said.
     """
     from slir_milp.search import verify
 
     region, rows = subproblem.region, subproblem.rows
-    if region.sides is not None:
+    if region.sides is not None or not subproblem.network.is_piecewise_linear:
         return False
     ends = zip(region.lower.tolist(), region.upper.tolist(), strict=True)
     atoms = [
