@@ -21,9 +21,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from slir_milp import Options, SlirError, load_network, load_query, verify
-from slir_milp.compose import Originals, apply, invert
+from slir_milp import Options, load_network, load_query, verify
+from slir_milp.compose import apply
 from slir_milp.query import load_specification
+from slir_milp.search.composed import decide
 from slir_milp.search.verdict import Verdict
 
 
@@ -45,10 +46,7 @@ def composed(network: Path, twin: Path, options: Options) -> Verdict:
     """Verdict of a twin; a witness is carried back."""
     specification = load_specification(twin)
     composition = apply(specification, {specification.networks[0].name: network})
-    verdict = verify(composition.network, composition.query, options, runtime=Originals(composition))
-    if verdict.witness is not None and not invert(composition, verdict.witness.x).holds_exactly:
-        raise SlirError(f"the witness of {twin} does not hold")
-    return verdict
+    return decide(composition, options).verdict
 
 
 def run(folder: Path, options: Options, every: int) -> bool:

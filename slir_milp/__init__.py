@@ -16,6 +16,7 @@ from slir_milp._version import __version__
 
 if TYPE_CHECKING:
     from slir_milp.activations.registry import register_activation
+    from slir_milp.compose import Assignment
     from slir_milp.errors import NetworkError, OptionError, ProofError, QueryError, SlirError, SlirWarning
     from slir_milp.network import Network, load_network
     from slir_milp.query import Box, Query, load_query, parse_query, write_query
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Witness,
     )
     from slir_milp.search import verify as verify
+    from slir_milp.search.composed import Answer, verify_vnnlib
     from slir_milp.search.falsification import falsify
     from slir_milp.search.problem import Problem
     from slir_milp.search.ranges import Ranges, bounds
@@ -60,6 +62,8 @@ _EXPORTS = {
         ),
         "verify",
     ),
+    "slir_milp.compose": ("Assignment",),
+    "slir_milp.search.composed": ("Answer", "verify_vnnlib"),
     "slir_milp.search.falsification": ("falsify",),
     "slir_milp.search.problem": ("Problem",),
     "slir_milp.search.ranges": ("Ranges", "bounds"),
@@ -67,6 +71,8 @@ _EXPORTS = {
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 
 __all__ = [
+    "Answer",
+    "Assignment",
     "Box",
     "Condition",
     "Engine",
@@ -99,6 +105,7 @@ __all__ = [
     "parse_query",
     "register_activation",
     "verify",
+    "verify_vnnlib",
     "write_query",
 ]
 

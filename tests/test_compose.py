@@ -12,13 +12,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from slir_milp import verify_vnnlib
 from slir_milp.compose import Composition, Originals, apply, invert
 from slir_milp.compose.inputs import implied_bounds
 from slir_milp.errors import NetworkError, OptionError, QueryError, SlirWarning
 from slir_milp.network import exact_outputs
 from slir_milp.query import parse_query, parse_specification
 from slir_milp.query.formula import surely_holds
-from slir_milp.search import Options, Status, verify
+from slir_milp.search import Options, Status
+from slir_milp.search.composed import decide as decide_composed
 
 PHASES = [Phase.explicit, Phase.generate]  # shrinking a seed finds nothing simpler
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -30,12 +32,7 @@ def eighths(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def decide(composition: Composition, timeout: float = 30.0):
-    return verify(
-        composition.network,
-        composition.query,
-        Options(timeout=timeout, jobs=1),
-        runtime=Originals(composition),
-    )
+    return decide_composed(composition, Options(timeout=timeout, jobs=1)).verdict
 
 
 def two(folder: Path, rng: np.random.Generator, *conditions: str, equal: bool = False) -> Composition:
@@ -395,3 +392,16 @@ def test_nodes_of_equal_networks_may_come_in_any_order(tmp_path):
     declared = [network("f", "X", "Y", 2, 2), network("g", "U", "V", 2, 2, relation="(equal-to f)")]
     conditions = [*box("X", 2), *box("U", 2), "(> (- Y[1] V[1]) 0.5)"]
     assert decide(apply(parse_specification(text(declared, *conditions)), {"f": file})).status is Status.SAT
+
+
+def test_assumed_bounds_never_make_unsat(tmp_path):
+    dense(tmp_path / "f.onnx", [np.array([[1.0]]), np.array([[1.0]])])
+    query = tmp_path / "open.vnnlib"
+    query.write_text(text([network("f", "X", "Y", 1, 1)], "(>= X[0] 0.0)", "(>= Y[0] 5000.0)"))
+    answer = verify_vnnlib(query, {"f": tmp_path / "f.onnx"}, Options(timeout=20))
+    assert answer.verdict.status is Status.UNKNOWN
+    assert "X[0]" in answer.verdict.detail
+    query.write_text(text([network("f", "X", "Y", 1, 1)], "(>= X[0] 0.0)", "(>= Y[0] 50.0)"))
+    answer = verify_vnnlib(query, {"f": tmp_path / "f.onnx"}, Options(timeout=20))
+    assert answer.verdict.status is Status.SAT
+    assert answer.assignment is not None and answer.assignment.holds_exactly

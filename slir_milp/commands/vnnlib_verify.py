@@ -19,7 +19,7 @@ from slir_milp.commands.verify import exit_code
 from slir_milp.commands.waiting import out_of_time, wait_for
 from slir_milp.errors import OptionError
 from slir_milp.report.text import explanation
-from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
+from slir_milp.search.verdict import Options, Progress, Status, Verdict
 
 if TYPE_CHECKING:
     from slir_milp.compose import Assignment, Composition
@@ -79,8 +79,8 @@ class _Run:
 
     def work(self) -> Verdict:
         """Read the files, compose and search; called in the working thread."""
-        from slir_milp.compose import Originals, invert, variables
-        from slir_milp.search import verify
+        from slir_milp.compose import variables
+        from slir_milp.search.composed import decide
 
         request = self.request
         composed = composition(
@@ -97,18 +97,9 @@ class _Run:
             if remaining <= 0:
                 return out_of_time("Reading the files took all of it.")
             options = replace(options, timeout=remaining)
-        originals = Originals(composed)
-        verdict = verify(
-            composed.network, composed.query, options, progress=self.note, cancel=self.cancel, runtime=originals
-        )
-        if verdict.witness is not None:
-            self.assignment = invert(composed, verdict.witness.x, originals)
-            return _confirmed(verdict, self.assignment)
-        if verdict.status is Status.UNSAT and composed.assumed:
-            names = ", ".join(composed.assumed[:3]) + (", ..." if len(composed.assumed) > 3 else "")
-            detail = f"These were searched near zero only: {names}; assert bounds of them."
-            return replace(verdict, status=Status.UNKNOWN, reason=Reason.UNBOUNDED, detail=detail)
-        return verdict
+        answer = decide(composed, options, progress=self.note, cancel=self.cancel)
+        self.assignment = answer.assignment
+        return answer.verdict
 
     def note(self, progress: Progress) -> None:
         """Keep the latest snapshot; called in the working thread."""
@@ -131,26 +122,6 @@ def composition(query: Path, networks: Mapping[str, Path], *, floats_as_real: bo
         specification = load_specification(query)
         consent = floats_as_real or consents_to_reals()
         return apply(specification, networks, floats_as_real=consent, check=check_network)
-
-
-def _confirmed(verdict: Verdict, assignment: Assignment) -> Verdict:
-    """The verdict as the models themselves bear it out."""
-    witness = verdict.witness
-    assert witness is not None
-    witness = replace(witness, holds_in_runtime=assignment.holds_in_runtime, holds_exactly=assignment.holds_exactly)
-    if not assignment.holds_exactly:
-        return replace(
-            verdict,
-            status=Status.UNKNOWN,
-            reason=Reason.NOT_CONFIRMED,
-            detail="This is a defect of this program; please report it with the files.",
-            witness=None,
-            near_miss=witness,
-        )
-    if not assignment.holds_in_runtime:
-        detail = "ONNX Runtime computes other outputs there; see the witness."
-        return replace(verdict, reason=Reason.EXACT_WITNESS, detail=detail, witness=witness)
-    return replace(verdict, witness=witness)
 
 
 def run(request: Request) -> ExitCode:
