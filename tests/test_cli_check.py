@@ -202,7 +202,7 @@ def _without_a_leaf(content: bytes) -> bytes:
         ("cut short", "ends in the middle"),
         ("cut short by much", "ends in the middle"),
         ("empty", "is no proof|ends in the middle"),
-        ("no gzip", "damaged gzip file"),
+        ("no gzip", "is no proof: it is no gzip file"),
         ("another format", "is no proof"),
         ("a leaf left out", "left open"),
         ("more behind", "goes on after its end"),

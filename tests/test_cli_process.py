@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from stand_in import hard_problem
 
+from slir_milp.cli import main
 from slir_milp.query import parse_witness
 
 # A search that goes on until it is told to stop, as the real one does, or that never listens.
@@ -190,3 +191,14 @@ def test_the_real_search_answers(network: Path, query: Path, tmp_path: Path) -> 
             x, y = parse_witness(done.stdout.removeprefix("sat\n"))
             assert all(-1 <= value <= 1 for value in x)
             assert sum(max(value, 0) for value in x) == y[0] >= 1.5
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no folder here in which nobody can make a file")
+@pytest.mark.parametrize("option", ["--json", "--proof"])
+def test_a_folder_in_which_nothing_can_be_written_is_told_before_the_search(
+    option: str, network: Path, query: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(network), str(query), option, "/proc/result"]) == 2
+    told = capsys.readouterr()
+    assert f"{option} /proc/result cannot be written" in told.err
+    assert told.out == ""

@@ -155,6 +155,16 @@ def test_bad_addresses(network: Path, query: Path, capsys: pytest.CaptureFixture
     assert "writes no proof" in capsys.readouterr().err
 
 
+def test_no_folder_is_begun_for_a_cluster_that_is_not_there(
+    network: Path, query: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "instances.csv").write_text(f"{network},{query},5\n")
+    results = tmp_path / "results"
+    assert main(["bench", str(tmp_path), "--results", str(results), "--cluster", "locally"]) == 2
+    assert "is no cluster" in capsys.readouterr().err
+    assert not results.exists()
+
+
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slir_milp.cluster.connection._WAIT", 0.3)
     with pytest.raises(SlirError, match="no Dask scheduler answers"), connect("tcp://127.0.0.1:1"):

@@ -129,7 +129,7 @@ def test_curves_make_a_relaxation_and_it_is_said_so(tmp_path: Path, capfd: pytes
     ("extra", "message"),
     [
         (["query.txt"], "ends neither in .mps nor in .lp"),
-        (["query.lp", "--clause", "9"], "conjunctions; there is no number 9"),
+        (["query.lp", "--clause", "9"], "there is no conjunction 9: the query has 1, counted from 1"),
         (["nowhere/query.lp"], "the folder of nowhere/query.lp does not exist"),
     ],
 )
@@ -141,6 +141,17 @@ def test_bad_input_gets_a_sentence(
     assert main(["export", str(PENDULUM), str(query), *extra]) == 2
     assert message in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("out", "kept"), [("notes.txt", "notes.txt"), ("asked.lp", "asked.lp.json")])
+def test_what_is_there_and_is_no_result_is_kept(
+    out: str, kept: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = (HERE / "vnnlib/pendulum_wrong_way.vnnlib").read_text()
+    (tmp_path / kept).write_text(text)
+    assert main(["export", str(PENDULUM), str(tmp_path / kept), str(tmp_path / out)]) == 2
+    assert "Traceback" not in capfd.readouterr().err
+    assert (tmp_path / kept).read_text() == text
 
 
 def test_an_empty_query_and_a_vast_one_are_refused() -> None:

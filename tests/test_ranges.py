@@ -137,6 +137,18 @@ def test_a_range_of_one_value_has_no_gap() -> None:
     assert found.lower[0] <= 1.0 / 3.0 <= found.upper[0]
 
 
+def test_one_point_has_a_range_although_its_ends_are_rounded_apart() -> None:
+    network = Network.from_layers(
+        [
+            (np.array([[0.3, 0.7], [0.2, -0.1]]), np.array([0.5, 0.3]), "tanh"),
+            (np.array([[1.7, 0.3]]), np.array([0.1])),
+        ]
+    )
+    found = bounds(network, [0.1, 0.1], [0.1, 0.1], timeout=60)
+    assert found.attained_lower[0] > found.attained_upper[0]
+    assert found.is_within_tolerance
+
+
 def test_it_ends_when_it_is_told_to() -> None:
     network = load_network(problem("avoidance").network)
     box = load_query(problem("avoidance").queries[0].path).input_boxes()[0]

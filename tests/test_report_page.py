@@ -128,6 +128,28 @@ def test_published_times_are_those_of_the_last_year(tmp_path: Path) -> None:
     assert published_times([SetEntry("acas", str(tmp_path / "none"), 1)], [PLAIN]) == ()
 
 
+def test_published_times_count_an_instance_once_and_no_wrong_verdict(tmp_path: Path) -> None:
+    (tmp_path / "tool_times.csv").write_text(
+        "tool,year,onnx,vnnlib,verdict,seconds\n"
+        f"fast,2025,{PLAIN.onnx},{PLAIN.vnnlib},unsat,1\n"
+        f"fast,2025,{PLAIN.onnx},{PLAIN.vnnlib},unsat,2\n"
+        f"wrong,2025,{PLAIN.onnx},{PLAIN.vnnlib},sat,1\n"
+        f"open,2025,{PLAIN.onnx},{PLAIN.vnnlib},timeout,9\n"
+    )
+    found = published_times([SetEntry("acas", str(tmp_path), 1)], [PLAIN])
+    assert [(one.tool, one.seconds, one.solved) for one in found] == [
+        ("fast 2025", 1.0, True),
+        ("wrong 2025", 1.0, False),
+        ("open 2025", 9.0, False),
+    ]
+    (unchecked,) = [
+        one
+        for one in published_times([SetEntry("acas", str(tmp_path), 1)], [replace(PLAIN, truth="")])
+        if one.tool == "wrong 2025"
+    ]
+    assert unchecked.solved
+
+
 @pytest.mark.parametrize(
     "content", ["", "a,b\n1,2\n", "tool,year,onnx,vnnlib,verdict,seconds\nf,1,a,b,unsat,soon\n", "\0"]
 )
@@ -291,6 +313,15 @@ def test_a_bad_picture_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFix
         bad.write_text(content)
         assert main(["report", str(folder), "--out", str(tmp_path / "a.html"), "--picture", str(bad)]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["results.csv", "campaign.json", PLAIN.document])
+def test_no_file_of_the_campaign_is_overwritten(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = folder_of(tmp_path / "results", [PLAIN])
+    before = (folder / name).read_bytes()
+    assert main(["report", str(folder), "--out", str(folder / name)]) == 2
+    assert "would overwrite an input file" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == before
 
 
 def test_an_unfinished_line_is_left_out(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from slir_milp.network import Network
 from slir_milp.problems.catalogue import problem
 from slir_milp.query import Query
 from slir_milp.report.decision_map import Cell, DecisionMap, Plane, decision_map, plane_of
+from slir_milp.report.drawing.decision_map import Axis, MapPicture
 from slir_milp.report.drawing.files import read_picture
 from slir_milp.report.drawing.proof_tree import TreePicture
 from slir_milp.report.drawing.svg import element, number, printable, short, ticks
@@ -142,6 +143,20 @@ def test_map_writes_a_picture_and_its_data(tmp_path: Path, capsys: pytest.Captur
     assert "5000" in [node.text for node in tree.findall(".//{*}text")]
     again = read_picture(tmp_path / "map.json")
     assert again.svg() == svg.split("\n", 1)[1].rstrip("\n")
+
+
+def test_a_picture_that_stands_alone_says_what_it_is_about(drawn: DecisionMap) -> None:
+    def words(fixed: tuple[str, ...], *, complete: bool) -> list[str | None]:
+        cells = tuple((cell.column, cell.row, cell.depth, cell.best, cell.proven) for cell in drawn.cells)
+        axis = Axis("X_0", 0.0, 1.0, (0.0, 1.0))
+        picture = MapPicture("map", axis, axis, fixed, True, (), cells, complete)
+        return [node.text for node in ElementTree.fromstring(picture.svg()).findall(".//{*}text")]
+
+    few = words(("X_2 0.5", "X_3 from 0 to 1"), complete=True)
+    assert few[-3:] == ["other inputs", "X_2 0.5", "X_3 from 0 to 1"]
+    many = words(tuple(f"X_{q} 0" for q in range(2, 784)), complete=False)
+    shown = [word for word in many if word and word.startswith("X_") and word.endswith(" 0")]
+    assert many[-2:] == [f"and {782 - len(shown)} more", "cut short: cells are coarser than asked"]
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def test_disagreements_say_who_was_right() -> None:
     empty = result("b", Status.INFEASIBLE, None, Judgement.WRONG)
     slow = result("c", Status.TIME_LIMIT, 7.0, Judgement.STOPPED)
     assert disagreements([known], [right, slow]) == ()
+    assert disagreements([known], [right, replace(right, solver="loose", objective=1.00001)]) == ()
     (found,) = disagreements([known], [right, empty, slow])
     assert str(found) == "00001-lp: the optimum is 1.0; a claims 1.0 (right); b claims infeasible (wrong)"
     off = result("d", Status.OPTIMAL, 1.01, Judgement.UNJUDGED)

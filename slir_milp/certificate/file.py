@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from gzip import GzipFile
+from gzip import BadGzipFile, GzipFile
 from os import PathLike, fspath
 from typing import Any
 
@@ -224,6 +224,11 @@ class _Reader:
         except EOFError:
             raise ProofError(f"the proof {self.source} ends in the middle; it was not written to its end.") from None
         except (OSError, zlib.error) as error:
+            if isinstance(error, BadGzipFile) and not self._total:
+                raise ProofError(
+                    f"{self.source} is no proof: it is no gzip file; name one that "
+                    "'slir-milp verify --proof' has written."
+                ) from error
             raise ProofError(f"the proof {self.source} is a damaged gzip file: {error}.") from error
         self._buffer, self._at = self._buffer[self._at :] + chunk, 0
         self.burden(len(chunk))

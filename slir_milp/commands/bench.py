@@ -132,8 +132,9 @@ def _campaign(request: Request, cancel: threading.Event) -> tuple[Row, ...]:
     )
     tasks = request.selection.tasks(tuple(tools), request.options.timeout)
     with ExitStack() as stack:
-        folder = stack.enter_context(ResultsFolder(request.results, campaign))
+        # First the cluster: a folder that was made for one that cannot be reached would refuse a campaign without it.
         connection = None if request.cluster is None else stack.enter_context(connect(request.cluster))
+        folder = stack.enter_context(ResultsFolder(request.results, campaign))
         display = stack.enter_context(choose_bench_display(sys.stderr))
         decide = Isolated(tools, memory, jobs, folder.lock)
         dispatch: Dispatch = Locally(decide, request.parallel, display)

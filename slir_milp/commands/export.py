@@ -37,11 +37,12 @@ def run(request: Request) -> ExitCode:
     SlirError
         A file or an option is at fault, or Pyomo is not installed.
     """
-    from slir_milp.pyomo.export import write_model
+    from slir_milp.pyomo.export import names_beside, write_model
     from slir_milp.pyomo.formulation import Formulation
     from slir_milp.pyomo.query_model import query_model
 
-    make_way(str(request.out), request.out, (request.network, request.query, request.activations))
+    for path in (request.out, names_beside(request.out)):
+        make_way(str(path), path, (request.network, request.query, request.activations))
     network = read_network(request.network, check=request.check_network, activations=request.activations)
     query = read_query(request.query, network)
     formulation = Formulation.RELAXED if request.relaxed else Formulation.ENVELOPES

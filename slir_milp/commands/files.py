@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,8 +116,14 @@ def make_way(name: str, path: Path, inputs: tuple[Path | None, ...]) -> None:
         raise OptionError(f"the folder of {name} does not exist; make it first.")
     if path.exists() and not path.is_file():
         return  # a pipe or a device
+    place = Path(os.path.realpath(path))
     try:
-        Path(os.path.realpath(path)).unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=place.parent):
+            pass
+    except OSError as error:
+        raise SlirError(f"{name} cannot be written: {error.strerror or error}.") from error
+    try:
+        place.unlink(missing_ok=True)
     except OSError as error:
         raise SlirError(f"{name} cannot be replaced: {error.strerror or error}.") from error
 

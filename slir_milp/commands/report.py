@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import make_way
 from slir_milp.commands.output import write_stdout
 from slir_milp.errors import OptionError
 from slir_milp.report.text import plural
+
+if TYPE_CHECKING:
+    from slir_milp.report.page.source import Results
 
 _PICTURES = "pictures"
 
@@ -49,7 +54,7 @@ def run(request: Request) -> ExitCode:
 
     results = read_folder(request.folder)
     listed = sorted((request.folder / _PICTURES).glob("*.json"))
-    make_way(f"--out {request.out}", request.out, (*listed, *request.pictures))
+    make_way(f"--out {request.out}", request.out, (*_kept(results), *listed, *request.pictures))
     from slir_milp.report.drawing.files import read_picture
 
     pictures = tuple(map(read_picture, (*listed, *request.pictures)))
@@ -70,3 +75,15 @@ def run(request: Request) -> ExitCode:
     wrong = sum(row.outcome == "wrong" for row in results.rows)
     write_stdout(f"{request.out}: {plural(len(results.rows), 'row')}, {wrong} wrong\n")
     return ExitCode.DECIDED
+
+
+def _kept(results: Results) -> Iterator[Path]:
+    """The files that the campaign has written, and goes on from."""
+    from slir_milp.report.campaign import CAMPAIGN
+    from slir_milp.report.page.data import witness_file
+    from slir_milp.report.results import RESULTS
+
+    names = [CAMPAIGN, RESULTS]
+    for row in results.rows:
+        names += [name for name in (row.document, witness_file(results.folder, row)) if name]
+    return (results.folder / name for name in names)

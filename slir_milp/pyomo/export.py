@@ -54,10 +54,8 @@ def write_model(found: QueryModel, path: Path, comments: Sequence[str]) -> Path:
     SlirError
         A file cannot be written; then neither is left behind.
     """
-    if path.suffix not in _FORMATS:
-        raise OptionError(f"{path} has a name that ends neither in .mps nor in .lp; the ending chooses the format.")
-    form, comment = _FORMATS[path.suffix]
-    names_path = path.with_name(f"{path.name}.json")
+    form, comment = _format_of(path)
+    names_path = names_beside(path)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".slir-milp-") as folder:
             raw = Path(folder) / "raw"
@@ -73,6 +71,24 @@ def write_model(found: QueryModel, path: Path, comments: Sequence[str]) -> Path:
     except OSError as error:
         raise SlirError(f"{path} cannot be written: {error.strerror or error}.") from error
     return names_path
+
+
+def names_beside(path: Path) -> Path:
+    """Where the map of names of a model's file belongs.
+
+    Raises
+    ------
+    OptionError
+        The file's name ends neither in ``.mps`` nor in ``.lp``.
+    """
+    _format_of(path)
+    return path.with_name(f"{path.name}.json")
+
+
+def _format_of(path: Path) -> tuple[str, str]:
+    if path.suffix not in _FORMATS:
+        raise OptionError(f"{path} has a name that ends neither in .mps nor in .lp; the ending chooses the format.")
+    return _FORMATS[path.suffix]
 
 
 def _write(model: Any, path: Path, form: str) -> dict[str, dict[str, Any]]:

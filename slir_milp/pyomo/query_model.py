@@ -100,7 +100,7 @@ def _chosen(query: Query, clause: int | None) -> Sequence[Clause]:
         found = next(islice(stream, clause - 1, None), None)
         if found is None:
             count = sum(1 for _ in clauses(query))
-            raise OptionError(f"the query has {count} conjunctions; there is no number {clause}.")
+            raise OptionError(f"there is no conjunction {clause}: the query has {count}, counted from 1.")
         return (found,)
     chosen = tuple(islice(stream, MOST_CLAUSES + 1))
     if len(chosen) > MOST_CLAUSES:

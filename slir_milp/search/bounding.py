@@ -186,8 +186,10 @@ class Bounding:
         half = len(self._minima) // 2
         for low, high in zip(self._minima[:half], self._minima[half:], strict=True):
             width = -high.best - low.best
-            if 0 <= width < math.inf:
-                allowed = max(self._question.tolerance * width, LEAST_GAP * max(abs(low.best), abs(high.best)))
+            if math.isfinite(width):  # where all values are one, rounding leaves it below zero
+                allowed = max(
+                    self._question.tolerance * max(width, 0.0), LEAST_GAP * max(abs(low.best), abs(high.best))
+                )
                 low.gap_allowed = max(low.gap_allowed, allowed)
                 high.gap_allowed = max(high.gap_allowed, allowed)
 

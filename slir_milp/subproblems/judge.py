@@ -115,7 +115,8 @@ def disagreements(
     """Programs of which two solvers claim different things, or of which some claim is wrong.
 
     Claims differ if one says ``infeasible`` and another has an optimum, or if optima differ by more than ``tolerance``
-    times ``max(1, |optimum|)``.  Solvers that claim nothing (failed, stopped, refused) take no part.
+    times ``max(1, |optimum|)``.  Solvers that claim nothing (failed, stopped, refused) take no part, and where every
+    claim is right, each as near to the exact optimum as its solver promises, there is no disagreement.
     """
     by_name: dict[str, list[Result]] = {}
     for result in results:
@@ -127,6 +128,7 @@ def disagreements(
         spread = max(values) - min(values) if values else 0.0
         differ = len({r.status == Status.INFEASIBLE.name for r in claiming}) > 1
         differ |= spread > tolerance * max(1.0, max(map(abs, values), default=0.0))
+        differ &= any(r.judgement is not Judgement.RIGHT for r in claiming)
         if differ or any(r.judgement is Judgement.WRONG for r in claiming):
             found.append(Disagreement(entry, tuple((r.solver, _claim(r), r.judgement) for r in claiming)))
     return tuple(found)

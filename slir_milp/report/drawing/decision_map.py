@@ -12,6 +12,7 @@ from slir_milp.report.drawing.values import Values
 
 _SIDE = 460.0
 _LEFT, _TOP, _BELOW, _LEGEND = 78.0, 14.0, 56.0, 282.0
+_LINE = 18.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,20 @@ class MapPicture:
             at = y + 22 * line
             parts.append(element("rect", x=left, y=at, width=18, height=12, rx=2, fill=fill))
             parts.append(text(left + 28, at + 10, words, soft=True))
+        top = y + 78
+        fitting = max(0, int((_TOP + _SIDE + _BELOW - top) // _LINE))
+        for line, words in enumerate(self._conditions(fitting)):
+            parts.append(text(left, top + _LINE * line, words, soft=True))
         return parts
+
+    def _conditions(self, most: int) -> list[str]:
+        """What else the picture speaks of: the other inputs, and that it was cut short; so many lines at most."""
+        lines = ["other inputs", *self.fixed] if self.fixed else []
+        end = [] if self.complete else ["cut short: cells are coarser than asked"]
+        most -= len(end)
+        if len(lines) > most:
+            lines = [*lines[: most - 1], f"and {len(lines) - most + 1} more"] if most > 2 else []
+        return lines + end
 
     def _name(self, k: int) -> str:
         return self.names[k] if k < len(self.names) and self.names[k] else f"Y_{k}"

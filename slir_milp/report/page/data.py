@@ -78,6 +78,7 @@ def page_data(results: Results, published: Sequence[Published]) -> dict[str, Any
             others.number(one.tool),
             verdicts.number(one.verdict),
             _short(one.seconds),
+            int(one.solved),
         ]
         for one in published
     ]

@@ -23,7 +23,7 @@ const ROWS = DATA.rows.map((v, place) => {
 
 const PUBLISHED = DATA.published.map((v) => ({
   set: DATA.sets[v[0]], onnx: DATA.onnx[v[1]], vnnlib: DATA.vnnlib[v[2]], tool: DATA.others[v[3]],
-  verdict: DATA.verdicts[v[4]], seconds: v[5], timeout: null, solved: DECIDED.has(DATA.verdicts[v[4]]),
+  verdict: DATA.verdicts[v[4]], seconds: v[5], timeout: null, solved: v[6] === 1,
   instance: `${v[0]},${v[1]},${v[2]}`,
 }));
 
