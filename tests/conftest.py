@@ -5,9 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from stand_in import BOX, DECLARATIONS, TINY, FakeSearch
 
 from slir_milp.search.verdict import Verdict
+
+# A test that is slow for once says nothing of the program: speed is measured by benchmarks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture

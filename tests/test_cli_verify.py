@@ -84,6 +84,7 @@ def test_json_says_it_all(network: Path, query: Path, searching: Searching, tmp_
         "splitting": "input",
         "slopes": "optimised",
         "delta": Options.delta,
+        "solver": Options.solver,
         "jobs": 2,
         "seed": 0,
     }

@@ -12,8 +12,8 @@ from typing import Any
 from slir_milp.errors import OptionError, SlirError
 
 _LOCAL = re.compile(r"local(?::([1-9]\d*))?")
-_WAIT = 30.0
-"""Seconds within which a scheduler must answer, and its first worker be there."""
+PATIENCE = 30.0
+"""Seconds that :func:`connect` waits unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Connection:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[Connection]:
+def connect(address: str, wait: float = PATIENCE) -> Iterator[Connection]:
     """Connect to a cluster, and leave it (or end it, if it was started here) afterwards.
 
     Parameters
@@ -46,6 +46,8 @@ def connect(address: str) -> Iterator[Connection]:
     address
         ``tcp://host:port`` of a scheduler, or ``local:N`` for N workers of one thread on this machine; ``local`` for
         one a core.
+    wait
+        Seconds within which a scheduler must answer, and its first worker be there.
 
     Raises
     ------
@@ -61,11 +63,11 @@ def connect(address: str) -> Iterator[Connection]:
         raise OptionError(f"'{address}' is no cluster: give local, local:N, or a scheduler's address, tcp://HOST:PORT.")
     if local is None:
         try:
-            client = distributed.Client(address, timeout=_WAIT, set_as_default=False)
+            client = distributed.Client(address, timeout=wait, set_as_default=False)
         except (OSError, TimeoutError, ValueError, ImportError) as error:
             raise SlirError(f"no Dask scheduler answers at {address}: {error}.") from error
         with client:
-            yield _with_workers(client, address)
+            yield _with_workers(client, address, wait)
         return
     workers = int(local[1]) if local[1] else _cores()
     settings = {
@@ -79,7 +81,7 @@ def connect(address: str) -> Iterator[Connection]:
     with _spared_by_ctrl_c():
         cluster = distributed.LocalCluster(**settings)
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
-        yield _with_workers(client, address)
+        yield _with_workers(client, address, wait)
 
 
 @contextmanager
@@ -95,11 +97,11 @@ def _spared_by_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _with_workers(client: Any, address: str) -> Connection:
+def _with_workers(client: Any, address: str, wait: float) -> Connection:
     import distributed
 
     try:
-        client.wait_for_workers(1, timeout=_WAIT)
+        client.wait_for_workers(1, timeout=wait)
     except (TimeoutError, distributed.TimeoutError):
         raise SlirError(f"the cluster {address} has no worker; start some: dask worker ADDRESS.") from None
     return Connection(client, address)

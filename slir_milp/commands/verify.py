@@ -110,9 +110,12 @@ class _Run:
         """The cluster, which is left when the answer has been told."""
         if self.request.cluster is None:
             return None
-        from slir_milp.cluster import connect
+        from slir_milp.cluster import PATIENCE, connect
 
-        return self.stack.enter_context(connect(self.request.cluster))
+        limit = self.request.options.timeout
+        # A little less than what is left, so that the reason is told and not that the time is over.
+        wait = PATIENCE if limit is None else min(PATIENCE, 0.9 * max(limit - self.elapsed(), 0.1))
+        return self.stack.enter_context(connect(self.request.cluster, wait))
 
     def note(self, progress: Progress) -> None:
         """Keep the latest snapshot; called in the working thread."""
