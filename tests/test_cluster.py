@@ -165,7 +165,13 @@ def test_no_folder_is_begun_for_a_cluster_that_is_not_there(
     assert not results.exists()
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slir_milp.cluster.connection._WAIT", 0.3)
-    with pytest.raises(SlirError, match="no Dask scheduler answers"), connect("tcp://127.0.0.1:1"):
+def test_nobody_answers() -> None:
+    with pytest.raises(SlirError, match="no Dask scheduler answers"), connect("tcp://127.0.0.1:1", wait=0.3):
         pass
+
+
+def test_a_worker_of_another_version_refuses(two: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slir_milp.cluster.verify.program", lambda: "another")
+    network, query = wide_question(tmp_path, 3.0)
+    with pytest.raises(SlirError, match="another version of slir_milp"):
+        verify_on(two, network, query, Options(timeout=60))

@@ -20,7 +20,7 @@ import numpy as np
 
 from slir_milp.cluster.connection import Connection
 from slir_milp.cluster.parcel import sent
-from slir_milp.cluster.work import Outcome, Problem, Share, Targets, as_part, explore
+from slir_milp.cluster.work import Outcome, Problem, Share, Targets, as_part, explore, program
 from slir_milp.errors import OptionError, SlirError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Query
@@ -116,7 +116,7 @@ class _Run(Run):
             file = Path(source).read_bytes() if source else b""
         except OSError as error:
             raise SlirError(f"{source} cannot be read: {error.strerror or error}.") from error
-        return Problem(self.original, self.network, self.query, replace(self.options, jobs=1), file)
+        return Problem(self.original, self.network, self.query, replace(self.options, jobs=1), file, program())
 
     def share(self, key: str, targets: tuple[Target, ...], pieces: tuple[Piece, ...], seconds: float) -> Share:
         """A share, as it travels; none is like another."""

@@ -7,11 +7,13 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
+from slir_milp._version import __version__
 from slir_milp.bounding.kernel import Settings, compile_network
 from slir_milp.cluster.parcel import opened
+from slir_milp.errors import SlirError
 from slir_milp.network.normal_form import Network
 from slir_milp.query import Query
 from slir_milp.search.explore import Search
@@ -21,6 +23,16 @@ from slir_milp.search.limits import Limits
 from slir_milp.search.replay import Replayer
 from slir_milp.search.state import Counts, State
 from slir_milp.search.verdict import OpenRegion, Options, Reason, Witness
+
+
+@cache
+def program() -> str:
+    """Digest of this program: its version and all of its Python code."""
+    digest = hashlib.sha256(__version__.encode())
+    folder = Path(__file__).parent.parent
+    for source in sorted(folder.rglob("*.py")):
+        digest.update(source.relative_to(folder).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Problem:
         What is asked, and how it is to be decided.
     file
         The network's file, for the runtime; empty if there is none.
+    program
+        What the client runs, see :func:`program`.
     """
 
     original: Network
@@ -42,6 +56,18 @@ class Problem:
     query: Query
     options: Options
     file: bytes = b""
+    program: str = ""
+
+    def check_program(self) -> None:
+        """Refuse to work for a client of another version: regions are stored as each has them.
+
+        Raises
+        ------
+        SlirError
+            It is another.
+        """
+        if self.program != program():
+            raise SlirError("a worker runs another version of slir_milp than the client; install one everywhere.")
 
     @cached_property
     def replayable(self) -> Network:
@@ -166,6 +192,7 @@ class Outcome:
 def explore(share: Share) -> Outcome:
     """Work on a share; called by Dask in a worker."""
     problem: Problem = opened(share.problem)
+    problem.check_program()
     known: Targets = opened(share.targets)
     limits = Limits(time.monotonic() + share.seconds, problem.options.memory_limit)
     state = State(limits, problem.options.solver)
