@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slir_milp.solvers.highs_library import load
 from slir_milp.solvers.protocol import LinearProgram, Vector
 
 MOST_BASIC = 180
@@ -160,35 +161,13 @@ def _named(reduced: Fraction, low: float, high: float) -> float:
 
 def _propose(program: LinearProgram) -> tuple[str, Places | None, Vector | None]:
     """What HiGHS answers: its status, a basis (columns, then rows), a ray."""
-    import highspy
-
-    highs: Any = highspy._core._Highs()
-    for name, value in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("presolve", "off"),
-        ("solver", "simplex"),
-        ("primal_feasibility_tolerance", _TOLERANCE),
-        ("dual_feasibility_tolerance", _TOLERANCE),
-    ):
-        highs.setOptionValue(name, value)
-    highs.passModel(
-        program.columns,
-        program.rows,
-        len(program.values),
-        int(highspy.MatrixFormat.kRowwise),
-        int(highspy.ObjSense.kMinimize),
-        program.offset,
-        program.costs,
-        program.column_lower,
-        program.column_upper,
-        program.row_lower,
-        program.row_upper,
-        program.starts,
-        program.indices,
-        program.values,
-        np.zeros(program.columns, dtype=np.int32),
-    )
+    options = {
+        "presolve": "off",
+        "solver": "simplex",
+        "primal_feasibility_tolerance": _TOLERANCE,
+        "dual_feasibility_tolerance": _TOLERANCE,
+    }
+    highs = load(replace(program, integral=None), options)
     highs.run()
     status = str(highs.getModelStatus().name)
     if status in ("kUnknown", "kSolveError", "kUnboundedOrInfeasible"):

@@ -125,7 +125,7 @@ def decide(network: Network, query: Query) -> Verdict:
 network = Network.from_layers([(np.eye(2), np.zeros(2), "relu"), (np.ones((1, 2)), np.zeros(1))])
 query = Query.box([0.0, 0.0], [1.0, 1.0], outputs=1, where=lambda x, y: [y[0] >= 2 * x[0] + 1, (x[0] > 0) | (y[0] < 1)])
 problem = Problem(network, query)
-print(decide(network, query), verify(problem), problem.verify(Options(jobs=1)), problem.falsify(timeout=1.0))
+print(decide(network, query), verify(network, query), problem.verify(Options(jobs=1)), problem.falsify(timeout=1.0))
 found: Ranges = bounds(load_network("network.onnx"), [0, 0], [1, 1], outputs=[[1.0]])
 print(found.lower[0] + 1.0, found.names[0], problem.bounds().upper.max())
 ''',
@@ -149,7 +149,7 @@ def test_a_problem_is_made_of_files_objects_models_and_arrays() -> None:
     }
     assert len(statuses) == 1
     whole = Problem(network, load_query(query))
-    assert verify(whole).status is whole.verify().status is verify(network, whole.query).status
+    assert whole.verify().status is verify(whole.network, whole.query).status is verify(network, whole.query).status
     layers = [([[1.0]], [0.0])]
     assert Problem(layers, Query.box([0], [1], 1, lambda x, y: y[0] > 1)).verify().status is Status.UNSAT
 
@@ -167,8 +167,8 @@ def test_what_is_no_problem_is_refused() -> None:
         (lambda: Problem([([[1.0]], [0.0], "rely")], query), OptionError, "rely"),
         (lambda: Problem(RELU, Query.box([0], [1], 1)), QueryError, "declares 1 inputs"),
         (lambda: Problem("nowhere.onnx", query), NetworkError, "nowhere.onnx"),
-        (lambda: verify(RELU), OptionError, "verify takes"),  # type: ignore[call-overload]
-        (lambda: falsify(RELU), OptionError, "falsify takes"),  # type: ignore[call-overload]
+        (lambda: verify(RELU, RELU), OptionError, "verify takes"),  # type: ignore[arg-type]
+        (lambda: falsify(RELU, RELU), OptionError, "falsify takes"),  # type: ignore[arg-type]
         (lambda: falsify(RELU, query, timeout=-1), OptionError, "timeout"),
     ):
         with pytest.raises(error, match=message):

@@ -6,7 +6,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import overload
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from slir_milp.query import Clause, Query, clauses
 from slir_milp.search.frontier import Piece, Target
 from slir_milp.search.hunt import Hunt
 from slir_milp.search.limits import Limits
-from slir_milp.search.problem import Problem
 from slir_milp.search.replay import Replayer
 from slir_milp.search.state import State
 from slir_milp.search.target import GrowingCharges, conjunction_of, root_of
@@ -28,21 +26,9 @@ _MOST_CLAUSES = 65_536
 _FREE_MISSES = 1_000_000
 
 
-@overload
 def falsify(
-    network: Problem, *, timeout: float = ..., seed: int = ..., cancel: threading.Event | None = ...
-) -> Verdict: ...
-
-
-@overload
-def falsify(
-    network: Network, query: Query, *, timeout: float = ..., seed: int = ..., cancel: threading.Event | None = ...
-) -> Verdict: ...
-
-
-def falsify(
-    network: Network | Problem,
-    query: Query | None = None,
+    network: Network,
+    query: Query,
     *,
     timeout: float = 10.0,
     seed: int = 0,
@@ -53,7 +39,7 @@ def falsify(
     Parameters
     ----------
     network, query
-        What :func:`slir_milp.verify` takes: both, or a :class:`slir_milp.Problem`.
+        What :func:`slir_milp.verify` takes.
     timeout
         Seconds of wall time after which it is given up.
     seed
@@ -73,10 +59,8 @@ def falsify(
     OptionError
         An argument is not what it should be.
     """
-    if isinstance(network, Problem) and query is None:
-        query, network = network.query, network.network
     if not isinstance(network, Network) or not isinstance(query, Query):
-        raise OptionError("falsify takes a network and a query, in this order, or a problem")
+        raise OptionError("falsify takes a network and a query, in this order")
     Options(timeout=timeout, seed=seed)  # checks both
     query.check_fits(network.input_size, network.output_size)
     return _Falsification(network, query, timeout, seed, cancel or threading.Event()).verdict()

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from slir_milp.search.explore import Search
 from slir_milp.search.frontier import Target
 from slir_milp.search.journal import MARGIN, Journal
 from slir_milp.search.limits import Limits
-from slir_milp.search.problem import Problem
 from slir_milp.search.proof import Proof
 from slir_milp.search.replay import Replayer, RunsNetwork
 from slir_milp.search.roots import Opened, Roots, cut_at, halves, neurons_to_sharpen
@@ -47,38 +46,9 @@ if TYPE_CHECKING:
     from slir_milp.lp.observer import Observer
 
 
-@overload
-def verify(
-    network: Problem,
-    *,
-    options: Options | None = None,
-    progress: ProgressCallback | None = None,
-    cancel: threading.Event | None = None,
-    proof: str | os.PathLike[str] | None = None,
-    activations: str = "",
-    observer: Observer | None = None,
-    runtime: RunsNetwork | None = None,
-) -> Verdict: ...
-
-
-@overload
 def verify(
     network: Network,
     query: Query,
-    options: Options | None = None,
-    *,
-    progress: ProgressCallback | None = None,
-    cancel: threading.Event | None = None,
-    proof: str | os.PathLike[str] | None = None,
-    activations: str = "",
-    observer: Observer | None = None,
-    runtime: RunsNetwork | None = None,
-) -> Verdict: ...
-
-
-def verify(
-    network: Network | Problem,
-    query: Query | None = None,
     options: Options | None = None,
     *,
     progress: ProgressCallback | None = None,
@@ -94,8 +64,7 @@ def verify(
     ----------
     network, query
         A network, from :func:`slir_milp.load_network` or :meth:`slir_milp.Network.from_layers`, and a query, from
-        :func:`slir_milp.load_query`, :func:`slir_milp.parse_query` or :meth:`slir_milp.Query.box`; or a
-        :class:`slir_milp.Problem` that has both.
+        :func:`slir_milp.load_query`, :func:`slir_milp.parse_query` or :meth:`slir_milp.Query.box`.
     options
         Limits, engine, threads; the defaults decide as fast as is known.
     progress
@@ -126,12 +95,8 @@ def verify(
     ProofError
         The proof cannot be written.
     """
-    if isinstance(network, Problem) and query is None:
-        query, network = network.query, network.network
     if not isinstance(network, Network) or not isinstance(query, Query):
-        raise OptionError(
-            "verify takes a network (from load_network) and a query (from load_query), in this order, or a Problem"
-        )
+        raise OptionError("verify takes a network (from load_network) and a query (from load_query), in this order")
     return Run(network, query, options or Options(), progress, cancel, proof, activations, observer, runtime).verdict()
 
 
