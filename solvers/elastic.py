@@ -36,12 +36,10 @@ def without_solver(program: LinearProgram) -> Solution | None:
     return answer(program, Status.OPTIMAL, x=wanted, row_duals=np.zeros(program.rows), bound=value)
 
 
-def farkas_ray_by(solve: Callable[[LinearProgram], Solution], program: LinearProgram) -> Vector | None:
-    """Find a Farkas ray with a solver that gives duals.
+def elastic(program: LinearProgram) -> LinearProgram:
+    """The least sum by which rows must be violated for the bounds of the columns to be kept, as a linear program.
 
-    The least sum by which rows must be violated for the bounds of the columns to be kept is a linear program that is
-    feasible and bounded.  Its costs are zero for the columns of ``program``, so that its row duals are, by definition,
-    a Farkas ray as soon as its optimum is positive.
+    It is feasible and bounded; its optimum is positive exactly if ``program``, without integers, has no feasible point.
     """
     rows, columns = program.rows, program.columns
     entries = np.diff(program.starts)
@@ -52,7 +50,7 @@ def farkas_ray_by(solve: Callable[[LinearProgram], Solution], program: LinearPro
     for k, sign in ((0, 1.0), (1, -1.0)):
         last = starts[1:] - 2 + k
         indices[last], values[last] = columns + k * rows + np.arange(rows), sign
-    elastic = replace(
+    return replace(
         program,
         costs=np.concatenate([np.zeros(columns), np.ones(2 * rows)]),
         column_lower=np.concatenate([program.column_lower, np.zeros(2 * rows)]),
@@ -63,5 +61,13 @@ def farkas_ray_by(solve: Callable[[LinearProgram], Solution], program: LinearPro
         integral=None,
         offset=0.0,
     )
-    ray = solve(elastic).row_duals
+
+
+def farkas_ray_by(solve: Callable[[LinearProgram], Solution], program: LinearProgram) -> Vector | None:
+    """Find a Farkas ray with a solver that gives duals.
+
+    The costs of the elastic program are zero for the columns of ``program``, so that its row duals are, by definition,
+    a Farkas ray as soon as its optimum is positive.
+    """
+    ray = solve(elastic(program)).row_duals
     return ray if ray is not None and is_farkas_ray(program, ray) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lp_exact import least_maximum, random_case, seeds, sound_bounds
 
@@ -113,6 +113,7 @@ def test_an_exact_optimum_meets_every_row_and_no_bound_of_any_duals_exceeds_it(s
 
 @settings(max_examples=25, deadline=None)
 @given(seed=seeds())
+@example(seed=3984)  # a node of it is empty by so little that the solver's Farkas ray does not hold
 def test_exact_integer_optima_are_those_of_the_network(seed: int) -> None:
     case = random_case(seed)
     neurons = within_sides(case.network, case.region, sound_bounds(case))
