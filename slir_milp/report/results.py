@@ -6,19 +6,16 @@ left half written is cut off when the file is opened again.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import os
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from io import StringIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from slir_milp.errors import SlirError
+from slir_milp.report.lines import Appender, columns, read_lines
 
 RESULTS = "results.csv"
 """Name of the table in a folder of results."""
@@ -138,19 +135,11 @@ def read_results(path: Path) -> tuple[Row, ...]:
         The file cannot be read, or is no table of results of this version.
     """
     try:
-        content = path.read_bytes() if path.exists() else b""
+        return read_lines(Row, path, Outcome)
     except OSError as error:
         raise SlirError(f"{path} cannot be read: {error.strerror or error}.") from error
-    whole = content[: content.rfind(b"\n") + 1] if _is_ours(content) else content
-    if not whole:
-        return ()
-    try:
-        header, *lines = csv.reader(StringIO(whole.decode("utf-8"), newline=""))
-        if header == COLUMNS:
-            return tuple(_parse(dict(zip(COLUMNS, line, strict=True))) for line in lines)
-    except (ValueError, csv.Error):
-        pass
-    raise SlirError(f"{path} is there and is no table of results of this version; name another one.")
+    except ValueError:
+        raise SlirError(f"{path} is there and is no table of results of this version; name another one.") from None
 
 
 class ResultsFile:
@@ -169,19 +158,13 @@ class ResultsFile:
 
     def __init__(self, path: Path | None) -> None:
         self.kept: tuple[Row, ...] = ()
-        self._file: IO[bytes] | None = None
+        self._file: Appender[Row] | None = None
         if path is None:
             return
+        self.kept = read_results(path)
         try:
-            self.kept = read_results(path)
-            self._file = open(path, "ab")  # noqa: SIM115 (closed by __exit__)
-            if path.is_file():
-                content = path.read_bytes()
-                self._file.truncate(content.rfind(b"\n") + 1)
-            if self._file.seek(0, os.SEEK_END) == 0:
-                self._write(COLUMNS)
+            self._file = Appender(Row, path)
         except OSError as error:
-            self.__exit__(None, None, None)
             raise SlirError(f"{path} cannot be opened: {error.strerror or error}.") from error
 
     def __enter__(self) -> ResultsFile:
@@ -201,63 +184,8 @@ class ResultsFile:
         SlirError
             The row cannot be written.
         """
-        if self._file is None:
-            return
-        try:
-            self._write([_text(value) for value in asdict(row).values()])
-        except OSError as error:
-            raise SlirError(f"a row of results cannot be written: {error.strerror or error}.") from error
-
-    def _write(self, values: list[str]) -> None:
-        assert self._file is not None
-        self._file.write(_line(values))
-        self._file.flush()
-        try:
-            os.fsync(self._file.fileno())
-        except OSError:
-            if Path(self._file.name).is_file():  # (a pipe or a device cannot be told to)
-                raise
+        if self._file is not None:
+            self._file.append(row)
 
 
-COLUMNS = [column.name for column in fields(Row)]
-
-
-def _is_ours(content: bytes) -> bool:
-    """Whether a file begins as a table does, or is the beginning of one."""
-    header = _line(COLUMNS)
-    return content.startswith(header) or header.startswith(content)
-
-
-def _line(values: list[str]) -> bytes:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode("utf-8", errors="backslashreplace")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return "" if value is None else re.sub(r"\s*[\r\n]+\s*", " ", str(value)).strip()
-
-
-def _parse(text: dict[str, str]) -> Row:
-    closed_by = json.loads(text["closed_by"])
-    return Row(
-        set=text["set"],
-        onnx=text["onnx"],
-        vnnlib=text["vnnlib"],
-        tool=text["tool"],
-        verdict=text["verdict"],
-        truth=text["truth"],
-        outcome=Outcome(text["outcome"]),
-        seconds=float(text["seconds"]),
-        timeout=float(text["timeout"]) if text["timeout"] else None,
-        peak_mb=float(text["peak_mb"]) if text["peak_mb"] else None,
-        regions=int(text["regions"]),
-        closed_by={str(stage): int(count) for stage, count in closed_by.items()},
-        closed_fraction=float(text["closed_fraction"]),
-        reason=text["reason"],
-        witness=text["witness"],
-        document=text["document"],
-        started=text["started"],
-    )
+COLUMNS = columns(Row)

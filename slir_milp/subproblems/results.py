@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 
 from slir_milp.errors import SlirError
+from slir_milp.report.lines import Appender, read_lines
 from slir_milp.subproblems.judge import Judgement
-from slir_milp.subproblems.lines import Appender, read_lines, repair
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,6 @@ class ResultsFile:
         if path is None:
             return
         try:
-            repair(Result, path)
             self.kept = read_lines(Result, path, Judgement)
             self._file = Appender(Result, path)
         except OSError as error:

@@ -25,9 +25,9 @@ from slir_milp.lp.observer import Subproblem
 from slir_milp.lp.program import Relaxation, relax
 from slir_milp.network.cache import can_be_packed, pack, unpack
 from slir_milp.network.normal_form import Network
+from slir_milp.report.lines import Appender, read_lines
 from slir_milp.solvers import LinearProgram
 from slir_milp.solvers.mps import read_mps, write_mps
-from slir_milp.subproblems.lines import Appender, read_lines, repair
 
 INDEX = "index.csv"
 
@@ -123,7 +123,6 @@ class Store:
         try:
             for part in ("programs", "regions", "networks"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
-            repair(Entry, folder / INDEX)
             self._count = len(read_index(folder)) if (folder / INDEX).exists() else 0
             self._file = Appender(Entry, folder / INDEX)
         except OSError as error:
