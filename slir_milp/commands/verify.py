@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import digest, make_way, read_network, read_query
 from slir_milp.commands.output import write_stdout
-from slir_milp.commands.waiting import out_of_time, wait_for
+from slir_milp.commands.waiting import Watched, out_of_time, wait_for
 from slir_milp.errors import OptionError
 from slir_milp.report.text import answer, explanation
-from slir_milp.search.verdict import Options, Progress, Reason, Verdict
+from slir_milp.search.verdict import Options, Reason, Verdict
 
 if TYPE_CHECKING:
     from slir_milp.cluster import Connection
@@ -63,19 +61,13 @@ class Request:
     cluster: str | None = None
 
 
-class _Run:
-    """One run: what the working thread leaves for the main thread to see."""
-
+class _Run(Watched):
     def __init__(self, request: Request) -> None:
+        super().__init__(request.started, request.options)
         self.request = request
-        self.cancel = threading.Event()
-        self.progress: Progress | None = None
         self.network: Network | None = None
         self.query: Query | None = None
         self.stack = ExitStack()
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.request.started
 
     def work(self) -> Verdict:
         """Read the files and search; called in the working thread."""
@@ -85,12 +77,9 @@ class _Run:
         connection = self._connection()
         self.network = read_network(request.network, check=request.check_network, activations=request.activations)
         self.query = read_query(request.query, self.network)
-        options = request.options
-        if options.timeout is not None:
-            remaining = options.timeout - self.elapsed()
-            if remaining <= 0:
-                return out_of_time("Reading the files took all of it.")
-            options = replace(options, timeout=remaining)
+        options = self.options_left()
+        if options is None:
+            return out_of_time()
         if connection is not None:
             from slir_milp.cluster import verify_on
 
@@ -117,14 +106,9 @@ class _Run:
         wait = PATIENCE if limit is None else min(PATIENCE, 0.9 * max(limit - self.elapsed(), 0.1))
         return self.stack.enter_context(connect(self.request.cluster, wait))
 
-    def note(self, progress: Progress) -> None:
-        """Keep the latest snapshot; called in the working thread."""
-        self.progress = progress
-
     def wait(self) -> Verdict:
         """Run the work to its end, or until it has overrun its time by far."""
-        request = self.request
-        return wait_for(self.work, self, request.started, request.options.timeout, quiet=request.quiet)
+        return wait_for(self.work, self, quiet=self.request.quiet)
 
 
 def run(request: Request) -> ExitCode:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-import threading
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +14,10 @@ from slir_milp.commands.exit_code import ExitCode
 from slir_milp.commands.files import digest, make_way, naming
 from slir_milp.commands.output import write_stdout
 from slir_milp.commands.verify import exit_code
-from slir_milp.commands.waiting import out_of_time, wait_for
+from slir_milp.commands.waiting import Watched, out_of_time, wait_for
 from slir_milp.errors import OptionError
 from slir_milp.report.text import explanation
-from slir_milp.search.verdict import Options, Progress, Status, Verdict
+from slir_milp.search.verdict import Options, Status, Verdict
 
 if TYPE_CHECKING:
     from slir_milp.compose import Assignment, Composition
@@ -63,19 +61,13 @@ class Request:
     started: float
 
 
-class _Run:
-    """One run: what the working thread leaves for the main thread to see."""
-
+class _Run(Watched):
     def __init__(self, request: Request) -> None:
+        super().__init__(request.started, request.options)
         self.request = request
-        self.cancel = threading.Event()
-        self.progress: Progress | None = None
         self.specification: Specification | None = None
         self.assignment: Assignment | None = None
         self.names: dict[str, str] = {}
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.request.started
 
     def work(self) -> Verdict:
         """Read the files, compose and search; called in the working thread."""
@@ -91,19 +83,12 @@ class _Run:
         )
         self.specification = composed.specification
         self.names = dict(variables(composed))
-        options = request.options
-        if options.timeout is not None:
-            remaining = options.timeout - self.elapsed()
-            if remaining <= 0:
-                return out_of_time("Reading the files took all of it.")
-            options = replace(options, timeout=remaining)
+        options = self.options_left()
+        if options is None:
+            return out_of_time()
         answer = decide(composed, options, progress=self.note, cancel=self.cancel)
         self.assignment = answer.assignment
         return answer.verdict
-
-    def note(self, progress: Progress) -> None:
-        """Keep the latest snapshot; called in the working thread."""
-        self.progress = progress
 
 
 def composition(query: Path, networks: Mapping[str, Path], *, floats_as_real: bool, check_network: bool) -> Composition:
@@ -134,7 +119,7 @@ def run(request: Request) -> ExitCode:
     """
     _prepare(request)
     state = _Run(request)
-    verdict = wait_for(state.work, state, request.started, request.options.timeout, quiet=request.quiet)
+    verdict = wait_for(state.work, state, quiet=request.quiet, program="slir-milp-vnnlib")
     elapsed = state.elapsed()
     assignment = state.assignment if verdict.status is Status.SAT else None
     text = f"{_WORDS.get(verdict.status, verdict.status.value)}\n"

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
 
 from slir_milp.commands.background import OverrunError, run_in_background, signals_cancel
 from slir_milp.report.progress import choose_display
-from slir_milp.search.verdict import Progress, Reason, Status, Verdict
+from slir_milp.search.verdict import Options, Progress, Reason, Status, Verdict
 
 
-class Watched(Protocol):
-    """A run that can be watched and ended.
+class Watched:
+    """A run that can be watched and ended: what the working thread leaves for the main thread to see.
+
+    Parameters
+    ----------
+    started
+        Value of ``time.monotonic()`` when the run began.
+    options
+        As given; their time counts from then.
 
     Attributes
     ----------
@@ -23,14 +31,28 @@ class Watched(Protocol):
         Its latest snapshot.
     """
 
-    cancel: threading.Event
-    progress: Progress | None
+    def __init__(self, started: float, options: Options) -> None:
+        self.started, self.options = started, options
+        self.cancel = threading.Event()
+        self.progress: Progress | None = None
 
     def elapsed(self) -> float:
         """Seconds since it began."""
+        return time.monotonic() - self.started
+
+    def note(self, progress: Progress) -> None:
+        """Keep the latest snapshot; called in the working thread."""
+        self.progress = progress
+
+    def options_left(self) -> Options | None:
+        """The options with the time that is left; ``None`` if there is none."""
+        if self.options.timeout is None:
+            return self.options
+        left = self.options.timeout - self.elapsed()
+        return replace(self.options, timeout=left) if left > 0 else None
 
 
-def wait_for(work: Callable[[], Verdict], run: Watched, started: float, limit: float | None, *, quiet: bool) -> Verdict:
+def wait_for(work: Callable[[], Verdict], run: Watched, *, quiet: bool, program: str = "slir-milp") -> Verdict:
     """Do some work in a thread of its own and wait for its end, or until it has overrun its time by far.
 
     Parameters
@@ -39,12 +61,13 @@ def wait_for(work: Callable[[], Verdict], run: Watched, started: float, limit: f
         Finds the verdict.
     run
         Of which the work is a part.
-    started, limit
-        Value of ``time.monotonic()`` when the run began, and the seconds it may take (``None`` for no limit).
     quiet
         Whether no progress is shown.
+    program
+        What messages call this program.
     """
-    give_up_at = None if limit is None else started + limit + max(1.0, 0.02 * limit)
+    limit = run.options.timeout
+    give_up_at = None if limit is None else run.started + limit + max(1.0, 0.02 * limit)
     told = False
     with signals_cancel(run.cancel), choose_display(sys.stderr, quiet=quiet) as display:
 
@@ -54,7 +77,7 @@ def wait_for(work: Callable[[], Verdict], run: Watched, started: float, limit: f
                 display.show(run.progress, run.elapsed(), limit)
             elif not told:
                 told = True
-                print("slir-milp: stopping; once more to leave at once", file=sys.stderr, flush=True)
+                print(f"{program}: stopping; once more to leave at once", file=sys.stderr, flush=True)
 
         try:
             return run_in_background(work, tick=tick, give_up_at=give_up_at)
@@ -64,6 +87,6 @@ def wait_for(work: Callable[[], Verdict], run: Watched, started: float, limit: f
             return Verdict(Status.UNKNOWN, Reason.MEMORY_LIMIT, "The system has no more memory to give.")
 
 
-def out_of_time(detail: str) -> Verdict:
+def out_of_time(detail: str = "Reading the files took all of it.") -> Verdict:
     """The verdict of a run whose time is over."""
     return Verdict(Status.TIMEOUT, Reason.TIME_LIMIT, detail)
