@@ -112,6 +112,11 @@ def _small_programs_have_their_exact_optimum(name: str, seed: int) -> None:
         assert is_optimal(backend, small, found)
 
 
+@pytest.mark.parametrize("seed", [15026, 15663, 15770, 16160])
+def test_interior_point_goes_on_where_presolving_spoils_its_duals(seed: int) -> None:
+    _small_programs_have_their_exact_optimum("highs-ipm", seed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", available_solvers())
 def test_many_small_programs(name: str) -> None:
